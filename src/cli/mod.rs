@@ -1,0 +1,1 @@
+//! What the programs share: sub-commands, output for people and JSON.

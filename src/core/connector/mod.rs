@@ -1,0 +1,1 @@
+//! The synchronisation state machine (`proto/peer.md`, section 7).

@@ -1,0 +1,1 @@
+//! Identifiers and digests with their text forms (`proto/records.md`, section 6).

@@ -1,0 +1,1 @@
+//! Block assembly, work, submissions (`proto/mining.md`).

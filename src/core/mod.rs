@@ -1,0 +1,21 @@
+//! The pure heart: records, blocks, ledger, pools, peers, synchronisation, mining.
+//!
+//! Nothing here names a socket, a clock, a disk, a thread, the environment or a global; the test
+//! `tests/layers.rs` keeps it so. A machine is handed inputs and the time and hands back effects.
+
+pub mod announce;
+pub mod block;
+pub mod chain;
+pub mod connector;
+pub mod currency;
+pub mod id;
+pub mod keys;
+pub mod ledger;
+pub mod listener;
+pub mod mining;
+pub mod record;
+pub mod reservoir;
+pub mod state;
+pub mod time;
+pub mod upstream;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Transaction records (`proto/records.md`, section 5).

@@ -1,0 +1,1 @@
+//! Unconfirmed state: assets, issues, transfers, proofs, payments (`proto/reservoir.md`).

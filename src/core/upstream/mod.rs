@@ -1,0 +1,1 @@
+//! One outgoing peer: registration, heights, pushes (`proto/peer.md`, section 4).

@@ -1,0 +1,1 @@
+//! Bytes in, bytes out: variable-length integers, cursors, packed connections, quoting.

@@ -1,0 +1,1 @@
+//! Builds machines and shells, joins them with bounded channels, starts and stops them.

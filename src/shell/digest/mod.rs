@@ -1,0 +1,1 @@
+//! Worker threads for the memory-hard block digest.

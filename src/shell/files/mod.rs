@@ -1,0 +1,1 @@
+//! Keys, certificates, configuration, peer file.

@@ -1,0 +1,7 @@
+//! Threads, sockets, files, clock, randomness. Translates, does not decide.
+
+pub mod control;
+pub mod digest;
+pub mod files;
+pub mod store;
+pub mod zmq;

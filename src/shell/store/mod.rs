@@ -1,0 +1,1 @@
+//! The store on disk: sled, one tree, a prefix byte a pool.

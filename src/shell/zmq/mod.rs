@@ -1,0 +1,1 @@
+//! ZeroMQ: one context a node, CURVE, ZAP, sockets, signal pairs, monitors.
