@@ -1,0 +1,105 @@
+//! Keeps the rings of `ARCHITECTURE.md`: what stands inside names nothing of what is around it.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        let mut entries: Vec<_> = std::fs::read_dir(folder)
+            .expect("the folder opens")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source is text");
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+        &mut found,
+    );
+    assert!(!found.is_empty(), "{folder} has no source");
+    found
+}
+
+/// The lines of code that name one of `words`; comments and doc comments do not count.
+fn offences(folder: &str, words: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, text) in sources(folder) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in words {
+                if code.contains(word) {
+                    lines.push(format!("{}:{}: {word}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_core_names_no_socket_clock_disk_thread_environment_or_global() {
+    let found = offences(
+        "src/core",
+        &[
+            "zmq::",
+            "sled::",
+            "tokio::",
+            "std::net::Tcp",
+            "std::net::Udp",
+            "std::net::ToSocketAddrs",
+            "std::fs",
+            "std::thread",
+            "std::env",
+            "std::process",
+            "std::io::stdin",
+            "std::sync::Mutex",
+            "std::sync::RwLock",
+            "std::sync::OnceLock",
+            "std::sync::LazyLock",
+            "SystemTime",
+            "Instant",
+            "thread_rng",
+            "OsRng",
+            "getrandom",
+            "static mut",
+            "thread_local!",
+            "lazy_static",
+            "println!",
+            "eprintln!",
+            "crate::shell",
+            "crate::node",
+            "crate::cli",
+        ],
+    );
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_shell_names_neither_node_nor_programs() {
+    let found = offences("src/shell", &["crate::node", "crate::cli"]);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_node_names_no_program() {
+    let found = offences("src/node", &["crate::cli"]);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn only_the_codec_names_bincode_and_only_the_store_names_sled() {
+    for (word, home) in [("bincode", "codec.rs"), ("sled::", "src/shell/store")] {
+        let found: Vec<String> = offences("src", &[word])
+            .into_iter()
+            .filter(|line| !line.contains(home))
+            .collect();
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+}
