@@ -1,1 +1,21 @@
 //! Header, digest, difficulty, genesis, check values (`proto/blocks.md`, sections 2 to 5 and 11).
+//!
+//! Everything about a block that can be said without the stored state: the ledger says the rest.
+
+pub mod crc;
+pub mod difficulty;
+pub mod digest;
+mod error;
+pub mod genesis;
+mod header;
+mod packed;
+pub mod retarget;
+mod ring;
+
+pub use crc::crc;
+pub use difficulty::{Compact, Target};
+pub use digest::{DigestMemory, DigestParams, digest};
+pub use error::BlockError;
+pub use header::{HEADER_BYTES, Header};
+pub use packed::foundation_id;
+pub use ring::{Recent, Ring};
