@@ -45,14 +45,95 @@ pub const TEST_DIGEST: BlockDigest = BlockDigest(hex!(
 /// Its check value.
 pub const TEST_CRC: u64 = 0xd1cc_53a0_5622_7402;
 
-/// The first block of the development chain, packed.
-pub const DEVNET: &[u8] = &[0; 100];
+/// The first block of the development chain, packed: its record is signed by the Ed25519 seed
+/// SHA3-256(`bitmark devnet genesis`), so that anybody can make it again.
+pub const DEVNET: &[u8] = &hex!(
+    "
+     0100010001000000000000000000000000000000000000000000000000000000000000000000000000000000
+     202b5bae3eb95085beea8251f74c2585836a82b7dd137ca9c730fb019694e39d8000926500000000ffffffff
+     ffffff00cd000000000000000100166269746d61726b206465766e65742067656e657369732113a8e6172074
+     fd7d8c4427a1b3c82e19217d913484d3cc21ce3561066d0ed938ec0140c6a8a0e250da99f3dcb9fd3e890d37
+     4b025bd6dd837f5bd109ebde5d33e7db9319c73844548cf7edeee1b7af0f8fc07436a7749c9ba37410ed965e
+     2c5c2f1203
+    "
+);
 
 /// Its digest.
-pub const DEVNET_DIGEST: BlockDigest = BlockDigest([0; 32]);
+pub const DEVNET_DIGEST: BlockDigest = BlockDigest(hex!(
+    "87f94d7692486221005e025b2a89b885663f94c34604d8a7e3bcb7d660566100"
+));
 
 /// Its check value.
-pub const DEVNET_CRC: u64 = 0;
+pub const DEVNET_CRC: u64 = 0xd429_7afb_ae7d_85ec;
 
 /// Its time stamp.
-pub const DEVNET_TIMESTAMP: u64 = 0;
+pub const DEVNET_TIMESTAMP: u64 = 1_704_067_200;
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use sha3::{Digest as _, Sha3_256};
+
+    use super::*;
+    use crate::core::block::{Compact, DigestMemory, HEADER_BYTES, Header, crc, digest};
+    use crate::core::chain::Chain;
+    use crate::core::chain::DEVNET as CHAIN;
+    use crate::core::id::TxId;
+
+    /// The record and the header as section 5 of the notes describes them.
+    fn described() -> (Vec<u8>, BlockDigest) {
+        const TEXT: &[u8] = b"bitmark devnet genesis";
+        let key = SigningKey::from_bytes(&Sha3_256::digest(TEXT).into());
+        let mut record = vec![1, 0, 22];
+        record.extend(TEXT);
+        record.extend([0x21, 0x13]);
+        record.extend(key.verifying_key().as_bytes());
+        record.push(1);
+        let signature = key.sign(&record).to_bytes();
+        record.push(64);
+        record.extend(signature);
+
+        let mut header = Header {
+            version: 1,
+            transaction_count: 1,
+            number: 1,
+            previous_block: BlockDigest([0; 32]),
+            merkle_root: TxId(Sha3_256::digest(&record).into()),
+            timestamp: DEVNET_TIMESTAMP,
+            difficulty: Compact::ONE,
+            nonce: 0,
+        };
+        let mut memory = DigestMemory::new();
+        loop {
+            let packed = header.pack();
+            let digest = digest(&CHAIN.digest, &packed, &mut memory);
+            if header.proves(&digest) {
+                return ([packed.as_slice(), &record].concat(), digest);
+            }
+            header.nonce += 1;
+        }
+    }
+
+    #[test]
+    fn the_devnet_genesis_is_what_its_description_makes() {
+        let (block, digest) = described();
+        assert_eq!(hex::encode(DEVNET), hex::encode(&block));
+        assert_eq!(hex::encode(DEVNET_DIGEST.0), hex::encode(digest.0));
+        assert_eq!(DEVNET_CRC, crc(1, &block), "{:016x}", crc(1, &block));
+    }
+
+    #[test]
+    fn every_chain_has_the_digest_and_the_check_value_of_its_genesis() {
+        let mut memory = DigestMemory::new();
+        for chain in Chain::ALL {
+            let (header, _) = Header::unpack(chain.genesis).unwrap();
+            let bytes: &[u8; HEADER_BYTES] = chain.genesis.first_chunk().unwrap();
+            let digest = digest(&chain.digest, bytes, &mut memory);
+            assert_eq!(digest, chain.genesis_digest, "{}", chain.name);
+            assert!(header.proves(&digest), "{}", chain.name);
+            assert_eq!(crc(1, chain.genesis), chain.genesis_crc, "{}", chain.name);
+            assert_eq!(header.timestamp, chain.genesis_timestamp, "{}", chain.name);
+            assert_eq!(header.check(chain, u64::MAX), Ok(()), "{}", chain.name);
+        }
+    }
+}
