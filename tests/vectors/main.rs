@@ -6,8 +6,11 @@ mod blockheader;
 mod blockring;
 mod difficulty;
 mod difficulty_issue;
+mod genesis;
 #[allow(dead_code)]
 mod harness;
+mod mining_transcripts;
+mod proof;
 
 /// Files that a later issue reads; each says what it waits for.
 const WAITING: [(&str, &str); 1] = [(
@@ -16,12 +19,15 @@ const WAITING: [(&str, &str); 1] = [(
 )];
 
 /// Files that a test below reads.
-const READ: [&str; 5] = [
+const READ: [&str; 8] = [
     "blockdigest.json",
     "blockheader.json",
     "blockring.json",
     "difficulty-issue.json",
     "difficulty.json",
+    "genesis.json",
+    "mining-transcripts.json",
+    "proof.json",
 ];
 
 #[test]

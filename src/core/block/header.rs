@@ -185,3 +185,6 @@ fn decimal(text: &str) -> Option<u64> {
         .then(|| text.parse().ok())
         .flatten()
 }
+
+#[cfg(test)]
+mod tests;

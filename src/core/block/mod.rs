@@ -5,6 +5,7 @@
 pub mod crc;
 pub mod difficulty;
 pub mod digest;
+pub mod dump;
 mod error;
 pub mod genesis;
 mod header;
