@@ -1,6 +1,7 @@
 //! Equality with the reference: one test a file of `proto/vectors/`, or of the folder that
 //! `VECTORS_DIR` names.
 
+mod connection;
 #[allow(dead_code)]
 mod harness;
 
@@ -11,7 +12,7 @@ const WAITING: [(&str, &str); 1] = [(
 )];
 
 /// Files that a test below reads.
-const READ: [&str; 0] = [];
+const READ: [&str; 1] = ["connection.json"];
 
 #[test]
 fn every_vector_file_is_known() {

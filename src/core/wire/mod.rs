@@ -1,1 +1,3 @@
 //! Bytes in, bytes out: variable-length integers, cursors, packed connections, quoting.
+
+pub mod connection;
