@@ -4,5 +4,6 @@
 
 pub mod atomic;
 pub mod certificate;
+pub mod config;
 pub mod dns;
 pub mod pidfile;
