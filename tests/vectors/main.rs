@@ -1,6 +1,7 @@
 //! Equality with the reference: one test a file of `proto/vectors/`, or of the folder that
 //! `VECTORS_DIR` names.
 
+mod announce;
 mod connection;
 #[allow(dead_code)]
 mod harness;
@@ -12,7 +13,7 @@ const WAITING: [(&str, &str); 1] = [(
 )];
 
 /// Files that a test below reads.
-const READ: [&str; 1] = ["connection.json"];
+const READ: [&str; 2] = ["announce.json", "connection.json"];
 
 #[test]
 fn every_vector_file_is_known() {

@@ -17,6 +17,7 @@
 
 pub mod dns;
 pub mod neighbours;
+pub mod peer_file;
 pub mod peers;
 pub mod probes;
 pub mod rpcs;
@@ -271,6 +272,12 @@ impl Announce {
     pub fn kept(&self) -> Vec<Key> {
         let kept = self.peers.kept(KEPT_PLACES, self.setup.prefer_ipv6);
         kept.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The peer file to write at the end, if enough is known.
+    #[must_use]
+    pub fn peer_file(&self, now: UnixSeconds) -> Option<String> {
+        peer_file::write(&self.setup.key, &self.setup.listeners, now, &self.peers)
     }
 
     /// When [`Input::Wake`] is next wanted.

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | 1 | none | |
 //! | 2 | N1:1 | |
-//! | 3 | N1:1 | fill:2 |
+//! | 3 | N1:1 | |
 //! | 4, 5 | N1:1 N3:2 X50:2 | fill:3 |
 //! | 6, 7 | N1:1 N3:2 X75:4 | |
 //! | 8 and more | N1:1 N3:2 and those of X25 X50 X75 that are not the first or third successor | |
@@ -29,7 +29,7 @@ pub enum Label {
     X50,
     /// Three quarters of the ring away.
     X75,
-    /// A successor that fills the gap of a small ring.
+    /// The third successor, in a small ring.
     Fill,
     /// One of the places kept for configured and longest-proven peers.
     Kept,
@@ -86,22 +86,16 @@ pub fn reference_orders(size: usize) -> Vec<(Label, usize)> {
     orders
 }
 
-/// Ours: the same, and the next successors while fewer than three distinct peers result, so that
-/// four or five dynamic nodes reach Normal.
+/// Ours: the same, and the third successor where fewer than three distinct peers result although
+/// there are as many, so that four or five dynamic nodes reach Normal.
 #[must_use]
 pub fn orders(size: usize) -> Vec<(Label, usize)> {
     let mut orders = reference_orders(size);
     let mut distinct: Vec<usize> = orders.iter().map(|(_, steps)| *steps).collect();
     distinct.sort_unstable();
     distinct.dedup();
-    for steps in 1..size.min(DISTINCT_MIN + 1) {
-        if distinct.len() >= DISTINCT_MIN {
-            break;
-        }
-        if !distinct.contains(&steps) {
-            distinct.push(steps);
-            orders.push((Label::Fill, steps));
-        }
+    if size > DISTINCT_MIN && distinct.len() < DISTINCT_MIN {
+        orders.push((Label::Fill, 3));
     }
     orders
 }
@@ -140,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_ring_of_four_or_five_gives_three_distinct_peers() {
-        assert_eq!(line(&orders(3)), "N1:1 fill:2");
+        assert_eq!(line(&orders(3)), "N1:1");
         assert_eq!(line(&orders(4)), "N1:1 N3:2 X50:2 fill:3");
         assert_eq!(line(&orders(5)), "N1:1 N3:2 X50:2 fill:3");
         for size in 4..200 {
