@@ -1,1 +1,3 @@
 //! Transaction records (`proto/records.md`, section 5).
+
+pub mod merkle;

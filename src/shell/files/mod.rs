@@ -1,1 +1,9 @@
-//! Keys, certificates, configuration, peer file.
+//! Keys, certificates, configuration, peer file, and the names that stand in them.
+//!
+//! What a file means is decided here or in `core`; nothing here keeps a file open.
+
+pub mod atomic;
+pub mod certificate;
+pub mod config;
+pub mod dns;
+pub mod pidfile;

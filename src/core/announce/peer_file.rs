@@ -1,0 +1,205 @@
+//! The peers known at the last stop, as text (`proto/peer.md`, section 6.5): a JSON array of hex
+//! strings, each holding key, listeners and time.
+//!
+//! The form is the reference's, and what it writes is read, which it cannot do itself. An entry
+//! that is of no use is passed over; a text that is no array at all gives nothing. At most
+//! [`ENTRIES_MAX`] entries are looked at. Files are read and written by a shell.
+
+use thiserror::Error;
+
+use super::peers::{CAPACITY, Key, PeerTable, check_addresses};
+use crate::core::time::UnixSeconds;
+use crate::core::wire::connection::whole_part;
+use crate::core::wire::cursor::Cursor;
+use crate::core::wire::varint;
+
+/// Most entries of a file that are looked at.
+pub const ENTRIES_MAX: usize = 2 * CAPACITY;
+/// A table with fewer entries, the own one included, is not worth a file.
+const ENTRIES_MIN: usize = 3;
+
+/// Why an entry is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EntryError {
+    /// Not hex.
+    #[error("{0}")]
+    Hex(String),
+    /// The key has not 32 bytes, or is cut short.
+    #[error("not public key")]
+    NotAKey,
+    /// No whole, usable address, or cut short.
+    #[error("invalid IP Address")]
+    InvalidAddresses,
+    /// The time is cut short.
+    #[error("invalid timestamp")]
+    InvalidTimestamp,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The peer.
+    pub key: Key,
+    /// Its packed listeners, whole records alone.
+    pub listeners: Vec<u8>,
+    /// Its time.
+    pub timestamp: UnixSeconds,
+}
+
+impl Item {
+    /// Reads one string of the array. What follows the whole records of the listeners is dropped.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn parse(text: &str) -> Result<Self, EntryError> {
+        let bytes = decode_hex(text)?;
+        let mut cursor = Cursor::new(&bytes);
+        let mut field = |error: EntryError| {
+            let length = cursor.varint().and_then(|n| usize::try_from(n).ok());
+            length.and_then(|n| cursor.take(n)).ok_or(error)
+        };
+        let key = field(EntryError::NotAKey)?;
+        let key: Key = key.try_into().map_err(|_| EntryError::NotAKey)?;
+        let listeners = field(EntryError::InvalidAddresses)?;
+        let timestamp = cursor.varint().ok_or(EntryError::InvalidTimestamp)?;
+        let listeners = whole_part(listeners).to_vec();
+        check_addresses(&listeners, super::peers::LISTENERS_LIMIT)
+            .map_err(|_| EntryError::InvalidAddresses)?;
+        Ok(Self {
+            key,
+            listeners,
+            timestamp,
+        })
+    }
+}
+
+/// One string of the array.
+#[must_use]
+pub fn pack(key: &[u8], listeners: &[u8], timestamp: UnixSeconds) -> String {
+    let mut bytes = Vec::new();
+    for field in [key, listeners] {
+        varint::pack_into(field.len() as u64, &mut bytes);
+        bytes.extend_from_slice(field);
+    }
+    varint::pack_into(timestamp, &mut bytes);
+    hex::encode(bytes)
+}
+
+/// The whole text, this node and the proven peers in the order of their keys; nothing when there
+/// are not more than two.
+#[must_use]
+pub fn write(own: &Key, listeners: &[u8], now: UnixSeconds, peers: &PeerTable) -> Option<String> {
+    let own_item = (own, listeners, now);
+    let mut items: Vec<(&Key, &[u8], UnixSeconds)> = peers
+        .iter()
+        .filter(|(_, entry)| entry.is_proven())
+        .map(|(key, entry)| (key, entry.to_dial(), entry.time()))
+        .chain([own_item])
+        .collect();
+    if items.len() < ENTRIES_MIN {
+        return None;
+    }
+    items.sort();
+    let texts: Vec<String> = items
+        .iter()
+        .map(|(key, listeners, time)| format!("\"{}\"", pack(*key, listeners, *time)))
+        .collect();
+    Some(format!("[{}]\n", texts.join(",")))
+}
+
+/// The entries of a file that are of use, and the faults of the others.
+#[must_use]
+pub fn read(text: &str) -> (Vec<Item>, Vec<EntryError>) {
+    let texts: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+    let mut items = Vec::new();
+    let mut faults = Vec::new();
+    for text in texts.iter().take(ENTRIES_MAX) {
+        match Item::parse(text.as_str().unwrap_or_default()) {
+            Ok(item) => items.push(item),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    (items, faults)
+}
+
+/// Hex with the error texts that the notes give.
+fn decode_hex(text: &str) -> Result<Vec<u8>, EntryError> {
+    hex::decode(text).map_err(|error| {
+        EntryError::Hex(match text.chars().find(|c| !c.is_ascii_hexdigit()) {
+            Some(c) => format!("encoding/hex: invalid byte: U+{:04X} '{c}'", u32::from(c)),
+            None if text.len() % 2 == 1 => "encoding/hex: odd length hex string".to_owned(),
+            None => error.to_string(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::announce::Timing;
+    use crate::core::announce::peers::{News, Trust};
+    use crate::core::time::Now;
+    use crate::core::wire::connection::Connection;
+
+    fn listeners() -> Vec<u8> {
+        Connection::from_text("10.0.0.1:2136").unwrap().pack()
+    }
+
+    #[test]
+    fn this_node_and_the_proven_peers_are_written_and_read_back() {
+        let now = Now {
+            mono: 0,
+            wall: 1_800_000_000,
+        };
+        let mut table = PeerTable::new([5; 32], BTreeSet::new());
+        for (first, trust) in [(1, Trust::Reached), (2, Trust::Heard), (3, Trust::Reached)] {
+            assert_eq!(write(&[5; 32], &listeners(), now.wall, &table), None);
+            let news = News {
+                key: &[first; 32],
+                listeners: &listeners(),
+                timestamp: 0,
+                source: 1,
+                trust,
+            };
+            table.add(now, &Timing::default(), news).unwrap();
+        }
+        let text = write(&[5; 32], &listeners(), now.wall, &table).unwrap();
+        let (items, faults) = read(&text);
+        let keys: Vec<u8> = items.iter().map(|item| item.key[0]).collect();
+        assert_eq!(keys, [1, 3, 5]);
+        assert!(faults.is_empty());
+        assert!(items.iter().all(|item| item.listeners == listeners()));
+        assert!(items.iter().all(|item| item.timestamp == now.wall));
+    }
+
+    #[test]
+    fn bad_entries_are_passed_over() {
+        let good = pack(&[1; 32], &listeners(), 7);
+        let text = format!("[\"zz\", 5, \"\", \"{good}\", \"20\"]");
+        let (items, faults) = read(&text);
+        assert_eq!(items.len(), 1);
+        assert_eq!(faults.len(), 4);
+        assert_eq!(read("nothing").0, []);
+    }
+
+    #[test]
+    fn a_byte_of_padding_after_the_listeners_is_dropped() {
+        let padded = [listeners(), vec![0]].concat();
+        let item = Item::parse(&pack(&[1; 32], &padded, 7)).unwrap();
+        assert_eq!(item.listeners, listeners());
+    }
+
+    proptest! {
+        #[test]
+        fn any_entry_is_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let mut text = hex::encode(&bytes);
+            let _ = Item::parse(&text);
+            text.insert_str(0, "20");
+            let _ = Item::parse(&text);
+        }
+    }
+}
