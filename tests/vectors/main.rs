@@ -28,7 +28,10 @@ const WAITING: [(&str, &str); 14] = [
     ("reservoir-scenarios.json", "its part of the node"),
     ("reservoir-store.json", "its part of the node"),
     ("varint.json", "its part of the node"),
-    ("rpc-transcripts.json", "JSON-RPC, HTTPS and the client over them"),
+    (
+        "rpc-transcripts.json",
+        "JSON-RPC, HTTPS and the client over them",
+    ),
 ];
 
 /// Files that a test below reads.

@@ -1,5 +1,7 @@
-//! Bytes in, bytes out: variable-length integers, cursors, packed connections, quoting.
+//! Bytes in, bytes out: variable-length integers, cursors, packed connections, texts, JSON.
 
 pub mod connection;
 pub mod cursor;
+pub mod json;
+pub mod text;
 pub mod varint;

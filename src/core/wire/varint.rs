@@ -52,9 +52,8 @@ pub fn unpack_clipped(bytes: &[u8], minimum: u64, maximum: u64) -> Option<(u64, 
     if minimum >= maximum {
         return None;
     }
-    unpack(bytes).filter(|(value, _)| {
-        (minimum..=maximum).contains(value) && i64::try_from(*value).is_ok()
-    })
+    unpack(bytes)
+        .filter(|(value, _)| (minimum..=maximum).contains(value) && i64::try_from(*value).is_ok())
 }
 
 #[cfg(test)]
