@@ -82,11 +82,6 @@ impl Case {
         label
     }
 
-    /// The whole case, for walking deep structures. Fields used this way must still be marked.
-    pub const fn value(&self) -> &Value {
-        &self.value
-    }
-
     /// Whether the case has the field (marks nothing).
     pub fn has(&self, field: &str) -> bool {
         self.value.get(field).is_some()
