@@ -3,6 +3,8 @@
 
 use thiserror::Error;
 
+use crate::core::record::RecordError;
+
 /// A rule that a block breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BlockError {
@@ -51,6 +53,9 @@ pub enum BlockError {
     /// A base record that names no address to pay to.
     #[error("invalid currency")]
     InvalidCurrency,
+    /// A record that can not be read or is not valid.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// No such block is stored.
     #[error("block not found")]
     NotFound,

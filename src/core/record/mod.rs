@@ -1,3 +1,19 @@
 //! Transaction records (`proto/records.md`, section 5).
+//!
+//! A record comes in as bytes and is unpacked; it is *verified* by packing it again, which checks
+//! every rule and gives the canonical bytes. Nothing here knows the stored state: who the signer
+//! of a transfer is, the caller says.
 
+mod error;
 pub mod merkle;
+pub mod metadata;
+mod pack;
+mod types;
+mod unpack;
+
+pub use error::RecordError;
+pub use pack::{Unsigned, sign, sign_by_both};
+pub use types::{
+    AssetData, BaseData, BitmarkIssue, BitmarkTransferCountersigned, BitmarkTransferUnratified,
+    BlockFoundation, BlockOwnerTransfer, Record,
+};

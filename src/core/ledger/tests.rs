@@ -1,0 +1,1 @@
+//! Behaviour of the ledger as a whole.

@@ -1,0 +1,75 @@
+//! Taking a block off exactly: what every key it touched held before (`proto/blocks.md`,
+//! section 10, which lists what the reference does not restore).
+//!
+//! Kept for the newest [`KEPT`] blocks, more than fork protection lets anybody take off. Deeper
+//! down the indexes are built again from the blocks.
+
+use super::{LedgerError, keys};
+use crate::core::state::{Batch, Pool, StoreFault, View};
+use crate::core::wire::cursor::Cursor;
+use crate::core::wire::varint;
+
+/// For how many of the newest blocks undo data is kept.
+pub const KEPT: u64 = 128;
+
+const VERSION: u8 = 1;
+const ABSENT: u8 = 0;
+const PRESENT: u8 = 1;
+
+fn pack_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    varint::pack_into(u64::try_from(bytes.len()).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(bytes);
+}
+
+/// Adds to a block's batch what is needed to take it off again, and drops what is too old.
+pub(super) fn add(view: &dyn View, number: u64, batch: &mut Batch) -> Result<(), StoreFault> {
+    let mut before = vec![VERSION];
+    for (pool, key, _) in batch.iter() {
+        before.push(pool.prefix());
+        pack_bytes(key, &mut before);
+        match view.get(pool, key)? {
+            None => before.push(ABSENT),
+            Some(value) => {
+                before.push(PRESENT);
+                pack_bytes(&value, &mut before);
+            }
+        }
+    }
+    batch.put(Pool::Undo, keys::block(number), before);
+    if let Some(old) = number.checked_sub(KEPT) {
+        batch.delete(Pool::Undo, keys::block(old));
+    }
+    Ok(())
+}
+
+/// The batch that takes a block off.
+pub(super) fn batch(view: &dyn View, number: u64) -> Result<Batch, LedgerError> {
+    let key = keys::block(number);
+    let before = view.get(Pool::Undo, &key)?.ok_or_else(|| {
+        LedgerError::Damaged(format!("what block {number} changed is not kept any more"))
+    })?;
+    let mut batch = parse(&before)
+        .ok_or_else(|| LedgerError::Damaged(format!("the undo data of block {number}")))?;
+    batch.delete(Pool::Undo, key);
+    Ok(batch)
+}
+
+fn parse(bytes: &[u8]) -> Option<Batch> {
+    const MOST: u64 = u32::MAX as u64;
+    let mut cursor = Cursor::new(bytes);
+    if cursor.byte()? != VERSION {
+        return None;
+    }
+    let mut batch = Batch::new();
+    while cursor.remaining() > 0 {
+        let prefix = cursor.byte()?;
+        let pool = Pool::ALL.into_iter().find(|pool| pool.prefix() == prefix)?;
+        let key = cursor.field(0, MOST)?;
+        match cursor.byte()? {
+            ABSENT => batch.delete(pool, key),
+            PRESENT => batch.put(pool, key, cursor.field(0, MOST)?),
+            _ => return None,
+        }
+    }
+    Some(batch)
+}
