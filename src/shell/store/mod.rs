@@ -1,1 +1,313 @@
-//! The store on disk: sled, one tree, a prefix byte a pool.
+//! The store: sled behind the machines' [`View`]. One tree; the byte of the pool stands in front of
+//! each key, so that one batch is atomic over all pools (`proto/blocks.md`, section 7).
+//!
+//! It decides nothing about content. What is applied is on disk after the next [`Store::flush`],
+//! not before. A store that cannot be read is set aside, never deleted.
+
+mod flusher;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use crate::core::state::{Batch, Entry, Pool, StoreFault, View};
+
+pub use flusher::Flusher;
+
+/// Name of the layout's version in [`Pool::Meta`].
+const VERSION_KEY: &[u8] = b"layout";
+/// The layout of today.
+const VERSION: &[u8] = &[1];
+/// Bytes of cache unless asked otherwise.
+pub const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why there is no store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("{0}: the store is in use by another process; stop that one first")]
+    InUse(String),
+    /// It was made by a newer program.
+    #[error("{0}: the store has layout {1}, this program knows {2}; use the program that made it")]
+    Layout(String, u8, u8),
+    /// The folder can be neither used nor set aside.
+    #[error("{0}: {1}")]
+    Io(String, String),
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Where the damaged one was put, if there was one.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// The store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    db: sled::Db,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(Some(500));
+    // Damage shows as an error or, in places, as a panic of the library.
+    catch_unwind(AssertUnwindSafe(|| config.open()))
+        .unwrap_or_else(|_| Err(sled::Error::Corruption { at: None, bt: () }))
+}
+
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(e) if e.kind() == std::io::ErrorKind::WouldBlock
+        || e.to_string().contains("could not acquire lock"))
+}
+
+impl Store {
+    /// Opens the store in a folder, making it if it is not there. One that cannot be read is set
+    /// aside and a fresh one opened.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
+        let name = path.display().to_string();
+        let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
+        let first = match open_sled(path, cache_bytes) {
+            Ok(db) => Self { db }.checked(),
+            Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
+            Err(e) => Err(e.to_string()),
+        };
+        let (store, set_aside) = match first {
+            Ok(store) => (store, None),
+            Err(why) => {
+                log::error!("{name}: the store is damaged ({why}); it is set aside");
+                let aside = Self::set_aside(path).map_err(|e| failed(&e))?;
+                let db = open_sled(path, cache_bytes).map_err(|e| failed(&e))?;
+                (Self { db }, Some(aside))
+            }
+        };
+        store.layout(&name)?;
+        Ok(Opened { store, set_aside })
+    }
+
+    /// Moves a folder out of the way.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
+        for attempt in 0..1000 {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".damaged-{now}-{attempt}"));
+            let aside = path.with_file_name(name);
+            if !aside.exists() {
+                std::fs::rename(path, &aside)?;
+                return Ok(aside);
+            }
+        }
+        Err(std::io::Error::other("too many damaged stores lie there"))
+    }
+
+    /// A first look at both ends of every pool.
+    fn checked(self) -> Result<Self, String> {
+        let look = || -> Result<(), sled::Error> {
+            self.db.first()?;
+            for pool in Pool::ALL {
+                let mut entries = self.db.scan_prefix([pool.prefix()]);
+                entries.next().transpose()?;
+                entries.next_back().transpose()?;
+            }
+            Ok(())
+        };
+        match catch_unwind(AssertUnwindSafe(look)) {
+            Ok(Ok(())) => Ok(self),
+            Ok(Err(e)) => Err(e.to_string()),
+            Err(_) => Err("it ends the library that reads it".to_owned()),
+        }
+    }
+
+    fn layout(&self, name: &str) -> Result<(), StoreError> {
+        let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.to_owned(), e.to_string());
+        match self.get(Pool::Meta, VERSION_KEY).map_err(|e| failed(&e))? {
+            Some(found) if found == VERSION => Ok(()),
+            Some(found) => {
+                let number = |bytes: &[u8]| bytes.first().copied().unwrap_or_default();
+                Err(StoreError::Layout(
+                    name.to_owned(),
+                    number(&found),
+                    number(VERSION),
+                ))
+            }
+            None => {
+                let mut batch = Batch::new();
+                batch.put(Pool::Meta, VERSION_KEY, VERSION);
+                self.apply(&batch).map_err(|e| failed(&e))?;
+                self.flush().map_err(|e| failed(&e))
+            }
+        }
+    }
+
+    /// Applies all changes or none.
+    ///
+    /// # Errors
+    /// A fault of the disk.
+    pub fn apply(&self, batch: &Batch) -> Result<(), StoreFault> {
+        let mut changes = sled::Batch::default();
+        for (pool, key, value) in batch.iter() {
+            let key = prefixed(pool, key);
+            match value {
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
+            }
+        }
+        self.db.apply_batch(changes).map_err(|e| fault(&e))
+    }
+
+    /// Waits until everything applied so far is on disk.
+    ///
+    /// # Errors
+    /// A fault of the disk.
+    pub fn flush(&self) -> Result<(), StoreFault> {
+        self.db.flush().map(|_| ()).map_err(|e| fault(&e))
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// A fault of the disk.
+    pub fn size_on_disk(&self) -> Result<u64, StoreFault> {
+        self.db.size_on_disk().map_err(|e| fault(&e))
+    }
+}
+
+fn prefixed(pool: Pool, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + key.len());
+    out.push(pool.prefix());
+    out.extend_from_slice(key);
+    out
+}
+
+fn fault(error: &sled::Error) -> StoreFault {
+    StoreFault(error.to_string())
+}
+
+fn entry((key, value): (sled::IVec, sled::IVec)) -> Entry {
+    (key.get(1..).unwrap_or_default().to_vec(), value.to_vec())
+}
+
+impl View for Store {
+    fn get(&self, pool: Pool, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+        let value = self.db.get(prefixed(pool, key)).map_err(|e| fault(&e))?;
+        Ok(value.map(|bytes| bytes.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        pool: Pool,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreFault> {
+        let prefix = prefixed(pool, prefix);
+        let start = prefix.clone().max(prefixed(pool, from));
+        let mut entries = Vec::new();
+        for item in self.db.range(start..).take(limit) {
+            let (key, value) = item.map_err(|e| fault(&e))?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            entries.push(entry((key, value)));
+        }
+        Ok(entries)
+    }
+
+    fn last(&self, pool: Pool) -> Result<Option<Entry>, StoreFault> {
+        let last = self.db.scan_prefix([pool.prefix()]).next_back();
+        Ok(last.transpose().map_err(|e| fault(&e))?.map(entry))
+    }
+
+    fn contains(&self, pool: Pool, key: &[u8]) -> Result<bool, StoreFault> {
+        self.db
+            .contains_key(prefixed(pool, key))
+            .map_err(|e| fault(&e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(store: &Store, pool: Pool, key: &[u8], value: &[u8]) {
+        let mut batch = Batch::new();
+        batch.put(pool, key, value);
+        store.apply(&batch).unwrap();
+    }
+
+    #[test]
+    fn what_was_flushed_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let opened = Store::open(&path, CACHE_BYTES).unwrap();
+        put(&opened.store, Pool::Blocks, &[0, 2], b"two");
+        put(&opened.store, Pool::Blocks, &[0, 3], b"three");
+        put(&opened.store, Pool::Assets, &[0, 9], b"asset");
+        opened.store.flush().unwrap();
+        drop(opened);
+        let again = Store::open(&path, CACHE_BYTES).unwrap();
+        assert!(again.set_aside.is_none());
+        let last = again.store.last(Pool::Blocks).unwrap();
+        assert_eq!(last, Some((vec![0, 3], b"three".to_vec())));
+        let scan = again.store.scan(Pool::Blocks, &[0], &[0, 3], 9).unwrap();
+        assert_eq!(scan.len(), 1);
+        assert_eq!(
+            again.store.scan(Pool::Blocks, &[], &[], 9).unwrap().len(),
+            2
+        );
+        assert_eq!(again.store.last(Pool::Undo).unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        drop(Store::open(&path, CACHE_BYTES).unwrap());
+        std::fs::write(path.join("conf"), b"this is no configuration of a store").unwrap();
+        let again = Store::open(&path, CACHE_BYTES).unwrap();
+        let aside = again.set_aside.expect("the damaged one is kept");
+        assert!(aside.join("conf").exists());
+        assert_eq!(again.store.last(Pool::Blocks).unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_in_use_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let _held = Store::open(&path, CACHE_BYTES).unwrap();
+        let refused = Store::open(&path, CACHE_BYTES).unwrap_err();
+        assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    }
+
+    #[test]
+    fn a_store_of_a_later_layout_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let opened = Store::open(&path, CACHE_BYTES).unwrap();
+        put(&opened.store, Pool::Meta, VERSION_KEY, &[9]);
+        opened.store.flush().unwrap();
+        drop(opened);
+        let refused = Store::open(&path, CACHE_BYTES).unwrap_err();
+        assert!(matches!(refused, StoreError::Layout(_, 9, 1)), "{refused}");
+    }
+}

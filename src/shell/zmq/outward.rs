@@ -1,0 +1,336 @@
+//! The polling loop of all that goes out from here: request sockets to other nodes, subscriptions,
+//! and the publisher. One thread serves all of them; it is told what to do and tells what came.
+//!
+//! A request waits for its connection; there is one at most on each socket, the last one given.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+
+use super::monitor::{Event as ConnectionEvent, Monitor};
+use super::signal::{Signal, Waker};
+use super::{Context, Frames, SocketError, options, poll, receive};
+use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
+
+/// Messages taken from one socket before the others get their turn.
+const TURN: usize = 32;
+const TICK_MS: i64 = 1000;
+
+/// Names a socket of the loop; chosen by who opens it, never used twice.
+pub type Id = u64;
+
+/// What the loop is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Opens a request socket.
+    Dial(Id, PeerPublicKey, SocketAddr),
+    /// Opens a subscription to everything a publisher says.
+    Subscribe(Id, PeerPublicKey, SocketAddr),
+    /// Sends a request; one that has not gone out yet is replaced.
+    Request(Id, Frames),
+    /// Closes a socket.
+    Close(Id),
+    /// Publishes.
+    Publish(Frames),
+    /// Ends the loop.
+    Stop,
+}
+
+/// What the loop tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// A reply, or a published message.
+    Received(Id, Frames),
+    /// The connection of a socket stands.
+    Connected(Id),
+    /// The socket could not be opened, or broke.
+    Failed(Id, String),
+}
+
+/// Tells the loop what to do. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    queue: Sender<Order>,
+    waker: Waker,
+}
+
+impl Orders {
+    /// Gives an order. Whoever gives orders bounds them: one request a socket, and published
+    /// messages as they are made.
+    pub fn give(&self, order: Order) {
+        let _ = self.queue.send(order);
+        self.waker.wake();
+    }
+}
+
+/// The running loop.
+#[derive(Debug)]
+pub struct Outward {
+    orders: Orders,
+    thread: Option<JoinHandle<()>>,
+    /// Where the publisher was bound.
+    pub publishing: Vec<SocketAddr>,
+}
+
+/// What the publisher is bound with.
+#[derive(Debug)]
+pub struct Publishing<'a> {
+    /// The publisher's key.
+    pub key: &'a PeerPrivateKey,
+    /// Domain of admission.
+    pub zap_domain: &'a str,
+    /// Where; empty: nothing is published.
+    pub addresses: &'a [SocketAddr],
+}
+
+struct Dialled {
+    socket: zmq::Socket,
+    monitor: Option<Monitor>,
+    waiting: Option<Frames>,
+}
+
+struct Loop {
+    context: Context,
+    key: PeerPrivateKey,
+    dialled: BTreeMap<Id, Dialled>,
+    publishers: Vec<zmq::Socket>,
+    orders: Receiver<Order>,
+    signal: Signal,
+}
+
+impl Outward {
+    /// Binds the publisher and starts the loop. `news` must not wait.
+    ///
+    /// # Errors
+    /// An address that cannot be bound.
+    pub fn start(
+        context: &Context,
+        key: PeerPrivateKey,
+        publishing: &Publishing<'_>,
+        name: &str,
+        news: impl FnMut(News) + Send + 'static,
+    ) -> Result<Self, SocketError> {
+        let (waker, signal) = Signal::pair(context, &format!("bitmark-{name}-signal"))?;
+        let mut publishers = Vec::new();
+        let mut bound = Vec::new();
+        for (family, addresses) in options::by_family(publishing.addresses) {
+            if addresses.is_empty() {
+                continue;
+            }
+            let kind = zmq::SocketType::PUB;
+            let domain = publishing.zap_domain;
+            let socket = options::server(context, kind, publishing.key, domain, family)?;
+            bound.extend(options::bind(&socket, &addresses)?);
+            publishers.push(socket);
+        }
+        let (queue, orders) = unbounded();
+        let state = Loop {
+            context: context.clone(),
+            key,
+            dialled: BTreeMap::new(),
+            publishers,
+            orders,
+            signal,
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || state.run(news))?;
+        Ok(Self {
+            orders: Orders { queue, waker },
+            thread: Some(thread),
+            publishing: bound,
+        })
+    }
+
+    /// How to give orders.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// Ends the loop.
+    pub fn stop(&mut self) {
+        self.orders.give(Order::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Outward {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Loop {
+    fn run(mut self, mut news: impl FnMut(News)) {
+        loop {
+            match self.turn(&mut news) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(e) => {
+                    log::error!("outgoing connections: {e}; the loop ends");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, news: &mut impl FnMut(News)) -> Result<bool, zmq::Error> {
+        let ready: Vec<(Id, bool, bool, bool)> = {
+            let mut items = vec![self.signal.poll_item()];
+            let mut ids = Vec::new();
+            for (id, dialled) in &self.dialled {
+                let out = if dialled.waiting.is_some() {
+                    zmq::POLLIN | zmq::POLLOUT
+                } else {
+                    zmq::POLLIN
+                };
+                items.push(dialled.socket.as_poll_item(out));
+                if let Some(monitor) = &dialled.monitor {
+                    items.push(monitor.poll_item());
+                }
+                ids.push((*id, dialled.monitor.is_some()));
+            }
+            poll(&mut items, TICK_MS)?;
+            let mut states = items.iter().skip(1);
+            ids.into_iter()
+                .map(|(id, monitored)| {
+                    let socket = states.next();
+                    let event = monitored.then(|| states.next()).flatten();
+                    (
+                        id,
+                        socket.is_some_and(zmq::PollItem::is_readable),
+                        socket.is_some_and(zmq::PollItem::is_writable),
+                        event.is_some_and(zmq::PollItem::is_readable),
+                    )
+                })
+                .collect()
+        };
+        self.signal.lower();
+        for (id, readable, writable, event) in ready {
+            self.serve(id, readable, writable, event, news);
+        }
+        self.take_orders(news)
+    }
+
+    fn serve(
+        &mut self,
+        id: Id,
+        readable: bool,
+        writable: bool,
+        event: bool,
+        news: &mut impl FnMut(News),
+    ) {
+        let Some(dialled) = self.dialled.get_mut(&id) else {
+            return;
+        };
+        if event && let Some(monitor) = &dialled.monitor {
+            for event in monitor.events() {
+                if event == ConnectionEvent::HandshakeSucceeded {
+                    news(News::Connected(id));
+                }
+            }
+        }
+        if readable {
+            for _ in 0..TURN {
+                match receive::message(&dialled.socket) {
+                    Ok(Some(received)) if received.over_bytes => {}
+                    Ok(Some(received)) => news(News::Received(id, received.frames)),
+                    // A reply to a request that was given up is no state to be in.
+                    Ok(None) | Err(zmq::Error::EFSM) => break,
+                    Err(e) => {
+                        news(News::Failed(id, e.to_string()));
+                        break;
+                    }
+                }
+            }
+        }
+        if writable && let Some(frames) = dialled.waiting.take() {
+            match receive::send(&dialled.socket, &frames) {
+                Ok(true) => {}
+                Ok(false) => dialled.waiting = Some(frames),
+                Err(e) => news(News::Failed(id, e.to_string())),
+            }
+        }
+    }
+
+    fn take_orders(&mut self, news: &mut impl FnMut(News)) -> Result<bool, zmq::Error> {
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(false),
+                Ok(order) => self.order(order, news),
+                Err(TryRecvError::Empty) => return Ok(true),
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order, news: &mut impl FnMut(News)) {
+        match order {
+            Order::Dial(id, key, address) => {
+                self.open(id, zmq::SocketType::REQ, &key, &address, news);
+            }
+            Order::Subscribe(id, key, address) => {
+                self.open(id, zmq::SocketType::SUB, &key, &address, news);
+            }
+            Order::Request(id, frames) => {
+                if let Some(dialled) = self.dialled.get_mut(&id) {
+                    match receive::send(&dialled.socket, &frames) {
+                        Ok(true) => dialled.waiting = None,
+                        Ok(false) => dialled.waiting = Some(frames),
+                        Err(e) => news(News::Failed(id, e.to_string())),
+                    }
+                }
+            }
+            Order::Close(id) => {
+                self.dialled.remove(&id);
+            }
+            Order::Publish(frames) => {
+                for socket in &self.publishers {
+                    if let Err(e) = receive::send(socket, &frames) {
+                        log::warn!("a message was not published: {e}");
+                    }
+                }
+            }
+            Order::Stop => {}
+        }
+    }
+
+    fn open(
+        &mut self,
+        id: Id,
+        kind: zmq::SocketType,
+        key: &PeerPublicKey,
+        address: &SocketAddr,
+        news: &mut impl FnMut(News),
+    ) {
+        let opened = || -> Result<Dialled, SocketError> {
+            let socket = options::client(&self.context, kind, &self.key, key, address)?;
+            let monitor = match kind {
+                zmq::SocketType::SUB => {
+                    let name = format!("subscriber-{id}-monitor-signal");
+                    Some(Monitor::of(&self.context, &socket, &name)?)
+                }
+                _ => None,
+            };
+            let endpoint = options::endpoint(address);
+            socket
+                .connect(&endpoint)
+                .map_err(|e| SocketError::Address(endpoint, e))?;
+            Ok(Dialled {
+                socket,
+                monitor,
+                waiting: None,
+            })
+        };
+        match opened() {
+            Ok(dialled) => {
+                self.dialled.insert(id, dialled);
+            }
+            Err(e) => news(News::Failed(id, e.to_string())),
+        }
+    }
+}

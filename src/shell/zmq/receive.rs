@@ -1,0 +1,78 @@
+//! Receiving a whole message without holding more than there is room for.
+
+/// Most frames of a message that are kept; the rest is read and dropped.
+pub const MAX_FRAMES: usize = 24;
+/// Most bytes of a message that are kept: one frame of the largest size and its surroundings.
+pub const MAX_BYTES: usize = 5_100_000;
+
+/// A message as far as it was kept.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// The frames in front.
+    pub frames: Vec<Vec<u8>>,
+    /// Whether a frame was dropped for its bytes; the frames kept are no whole message then.
+    pub over_bytes: bool,
+    /// The key of the client's CURVE session, from the access thread.
+    pub client: Option<[u8; 32]>,
+}
+
+/// Receives one message if there is one.
+///
+/// # Errors
+/// What the library says; `EAGAIN` is no error but nothing.
+pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
+    let mut received = Received::default();
+    let mut total = 0_usize;
+    let mut frame = zmq::Message::new();
+    match socket.recv(&mut frame, zmq::DONTWAIT) {
+        Ok(()) => {}
+        Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    loop {
+        let more = frame.get_more();
+        if received.client.is_none() {
+            received.client = frame
+                .gets("User-Id")
+                .and_then(|text| hex::decode(text).ok())
+                .and_then(|key| key.try_into().ok());
+        }
+        total = total.saturating_add(frame.len());
+        if total > MAX_BYTES {
+            received.over_bytes |= received.frames.len() < MAX_FRAMES;
+        } else if received.frames.len() < MAX_FRAMES {
+            received.frames.push(frame.to_vec());
+        }
+        if !more {
+            return Ok(Some(received));
+        }
+        // The frames of a message arrive together.
+        match socket.recv(&mut frame, 0) {
+            Ok(()) => {}
+            Err(zmq::Error::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Sends a message if there is room for it; tells whether there was.
+///
+/// # Errors
+/// What the library says; a full queue and a client that is gone are no errors.
+pub fn send(socket: &zmq::Socket, frames: &[Vec<u8>]) -> Result<bool, zmq::Error> {
+    let Some((last, front)) = frames.split_last() else {
+        return Ok(true);
+    };
+    for frame in front {
+        match socket.send(frame.as_slice(), zmq::SNDMORE | zmq::DONTWAIT) {
+            Ok(()) => {}
+            Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+    }
+    match socket.send(last.as_slice(), zmq::DONTWAIT) {
+        Ok(()) => Ok(true),
+        Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => Ok(false),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,242 @@
+//! The loops over real sockets on loopback.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::monitor::Event;
+use super::outward::{News, Order, Outward, Publishing};
+use super::receive::Received;
+use super::server::{Binding, Bound, Server, Service};
+use super::*;
+use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn key(number: u8) -> PeerPrivateKey {
+    PeerPrivateKey::from_bytes([number; 32])
+}
+
+/// Sends back what it gets, and tells what it saw.
+struct Echo {
+    replies: Vec<(usize, Frames)>,
+    seen: Sender<Option<[u8; 32]>>,
+    events: Sender<Event>,
+    stop: Receiver<()>,
+    over: bool,
+}
+
+impl Service for Echo {
+    fn message(&mut self, socket: usize, received: Received) {
+        let _ = self.seen.send(received.client);
+        self.replies.push((socket, received.frames));
+    }
+    fn woken(&mut self) {
+        self.over |= self.stop.try_recv().is_ok();
+    }
+    fn event(&mut self, _: usize, event: Event) {
+        let _ = self.events.send(event);
+    }
+    fn next_reply(&mut self) -> Option<(usize, Frames)> {
+        self.replies.pop()
+    }
+    fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+struct Stage {
+    context: Context,
+    access: Access,
+    _thread: AccessThread,
+    server: Server,
+    stop: Sender<()>,
+    seen: Receiver<Option<[u8; 32]>>,
+    events: Receiver<Event>,
+}
+
+impl Stage {
+    fn new(addresses: &[&str]) -> Self {
+        let context = Context::new().unwrap();
+        let access = Access::default();
+        let thread = AccessThread::start(&context, access.clone()).unwrap();
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        let bound = Bound::new(
+            &context,
+            &Binding {
+                name: "listener",
+                key: &key(1),
+                zap_domain: "listen",
+                addresses: &addresses,
+            },
+        )
+        .unwrap();
+        let (tell_seen, seen) = unbounded();
+        let (tell_event, events) = unbounded();
+        let (stop, stopped) = unbounded();
+        let server = bound
+            .serve(Echo {
+                replies: Vec::new(),
+                seen: tell_seen,
+                events: tell_event,
+                stop: stopped,
+                over: false,
+            })
+            .unwrap();
+        Self {
+            context,
+            access,
+            _thread: thread,
+            server,
+            stop,
+            seen,
+            events,
+        }
+    }
+
+    fn dial(&self, own: u8, server: &PeerPublicKey, address: usize) -> (Outward, Receiver<News>) {
+        let (tell, news) = unbounded();
+        let publishing = Publishing {
+            key: &key(own),
+            zap_domain: "broadcaster",
+            addresses: &[],
+        };
+        let name = format!("outward-{own}");
+        let outward = Outward::start(&self.context, key(own), &publishing, &name, move |n| {
+            let _ = tell.send(n);
+        })
+        .unwrap();
+        let address = self.server.addresses[address];
+        outward.orders().give(Order::Dial(7, *server, address));
+        (outward, news)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = self.stop.send(());
+    }
+}
+
+#[test]
+fn a_request_comes_back_over_both_families_and_tells_whose_it_was() {
+    let stage = Stage::new(&["127.0.0.1:0", "[::1]:0"]);
+    for (address, own) in [(0, 2), (1, 3)] {
+        let (outward, news) = stage.dial(own, &key(1).public_key(), address);
+        let frames = vec![b"devnet".to_vec(), b"N".to_vec()];
+        outward.orders().give(Order::Request(7, frames.clone()));
+        assert_eq!(news.recv_timeout(WAIT), Ok(News::Received(7, frames)));
+        let seen = stage.seen.recv_timeout(WAIT).unwrap();
+        assert_eq!(seen, Some(key(own).public_key().0));
+    }
+}
+
+#[test]
+fn the_monitor_counts_who_is_connected() {
+    let stage = Stage::new(&["127.0.0.1:0"]);
+    let (mut outward, news) = stage.dial(2, &key(1).public_key(), 0);
+    outward
+        .orders()
+        .give(Order::Request(7, vec![b"x".to_vec()]));
+    news.recv_timeout(WAIT).unwrap();
+    assert_eq!(stage.server.connections.get(), 1);
+    outward.stop();
+    let gone = |event: Event| event == Event::Disconnected;
+    while !gone(stage.events.recv_timeout(WAIT).expect("it is seen to go")) {}
+    assert_eq!(stage.server.connections.get(), 0);
+}
+
+#[test]
+fn a_wrong_server_key_and_a_key_that_is_not_allowed_are_met_with_silence() {
+    let stage = Stage::new(&["127.0.0.1:0"]);
+    stage.access.allow("listen", [key(2).public_key()]);
+    let (wrong, silence) = stage.dial(4, &key(9).public_key(), 0);
+    wrong.orders().give(Order::Request(7, vec![b"x".to_vec()]));
+    let (stranger, more_silence) = stage.dial(3, &key(1).public_key(), 0);
+    stranger
+        .orders()
+        .give(Order::Request(7, vec![b"x".to_vec()]));
+    while stage.events.recv_timeout(WAIT).expect("a handshake fails") != Event::HandshakeFailed {}
+    let (friend, news) = stage.dial(2, &key(1).public_key(), 0);
+    friend.orders().give(Order::Request(7, vec![b"x".to_vec()]));
+    assert_eq!(
+        news.recv_timeout(WAIT),
+        Ok(News::Received(7, vec![b"x".to_vec()]))
+    );
+    assert!(silence.try_recv().is_err() && more_silence.try_recv().is_err());
+}
+
+#[test]
+fn a_banned_key_is_kept_out_until_its_time() {
+    let access = Access::default();
+    let key = key(5).public_key();
+    assert!(access.admits("listen", &key));
+    access.ban(key, Some(Instant::now() + WAIT));
+    assert!(!access.admits("listen", &key));
+    access.ban(key, Some(Instant::now()));
+    assert!(access.admits("listen", &key));
+}
+
+#[test]
+fn a_frame_over_the_limit_costs_its_sender_alone() {
+    let stage = Stage::new(&["127.0.0.1:0"]);
+    let (large, news) = stage.dial(2, &key(1).public_key(), 0);
+    large
+        .orders()
+        .give(Order::Request(7, vec![vec![1; 4_999_967]]));
+    let News::Received(_, frames) = news.recv_timeout(WAIT).unwrap() else {
+        panic!("the largest frame is answered");
+    };
+    assert_eq!(frames[0].len(), 4_999_967);
+    large
+        .orders()
+        .give(Order::Request(7, vec![vec![1; 4_999_968]]));
+    while stage.events.recv_timeout(WAIT).expect("it is cut off") != Event::Disconnected {}
+    let (other, news) = stage.dial(3, &key(1).public_key(), 0);
+    other.orders().give(Order::Request(7, vec![b"x".to_vec()]));
+    assert_eq!(
+        news.recv_timeout(WAIT),
+        Ok(News::Received(7, vec![b"x".to_vec()]))
+    );
+}
+
+#[test]
+fn what_is_published_reaches_a_subscriber() {
+    let context = Context::new().unwrap();
+    let _access = AccessThread::start(&context, Access::default()).unwrap();
+    let (tell, _news) = unbounded();
+    let addresses = ["[::1]:0".parse().unwrap()];
+    let publishing = Publishing {
+        key: &key(1),
+        zap_domain: "broadcaster",
+        addresses: &addresses,
+    };
+    let publisher = Outward::start(&context, key(1), &publishing, "publisher", move |n| {
+        let _ = tell.send(n);
+    })
+    .unwrap();
+    let (tell, news) = unbounded();
+    let silent = Publishing {
+        addresses: &[],
+        ..publishing
+    };
+    let subscriber = Outward::start(&context, key(2), &silent, "subscriber", move |n| {
+        let _ = tell.send(n);
+    })
+    .unwrap();
+    let order = Order::Subscribe(1, key(1).public_key(), publisher.publishing[0]);
+    subscriber.orders().give(order);
+    assert_eq!(news.recv_timeout(WAIT), Ok(News::Connected(1)));
+    // The subscription itself follows the handshake by an unknown moment.
+    let message = vec![b"devnet".to_vec(), b"heart".to_vec(), b"beat".to_vec()];
+    let begin = Instant::now();
+    loop {
+        publisher.orders().give(Order::Publish(message.clone()));
+        if let Ok(got) = news.recv_timeout(Duration::from_millis(50)) {
+            assert_eq!(got, News::Received(1, message));
+            break;
+        }
+        assert!(begin.elapsed() < WAIT);
+    }
+}
