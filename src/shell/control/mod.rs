@@ -1,1 +1,236 @@
-//! The local control socket.
+//! The control socket: a Unix socket for its owner alone (mode 0600), one line of JSON asked, one
+//! line of JSON answered.
+//!
+//! A line is bounded, so are the clients and their silence. What is asked for is decided elsewhere.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// Longest request line.
+pub const MAX_LINE: u64 = 64 * 1024;
+/// Longest answer line.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// Clients at a time.
+const MAX_CLIENTS: usize = 8;
+/// A client that says nothing for so long is let go.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long a client waits for an answer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Nobody listens there.
+    #[error("{0}: no node answers there ({1}); is it running?")]
+    NotRunning(String, io::Error),
+    /// The connection broke.
+    #[error("{0}: {1}")]
+    Broken(String, io::Error),
+    /// The answer is none.
+    #[error("{0}: the answer is no JSON: {1}")]
+    NoJson(String, serde_json::Error),
+    /// What was asked for was refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Answers requests. It may wait, but holds up one client alone.
+pub type Handler = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+
+/// The running socket.
+#[derive(Debug)]
+pub struct ControlServer {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ControlServer {
+    /// Binds the socket and answers. What a dead process left behind is replaced.
+    ///
+    /// # Errors
+    /// Another process answers there, or the path is of no use.
+    pub fn start(path: &Path, handler: Handler) -> io::Result<Self> {
+        if path.exists() {
+            if UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    format!("{}: another node answers there", path.display()),
+                ));
+            }
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || accept(&listener, &handler, &stopped))?;
+        Ok(Self {
+            path: path.to_owned(),
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends it and removes the socket.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // The thread waits for a client: here is one.
+        let _ = UnixStream::connect(&self.path);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn accept(listener: &UnixListener, handler: &Handler, stop: &Arc<AtomicBool>) {
+    let clients = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(mut stream) = stream else { continue };
+        if clients.load(Ordering::SeqCst) >= MAX_CLIENTS {
+            let _ = stream.write_all(b"{\"error\":\"too many clients; try again\"}\n");
+            continue;
+        }
+        clients.fetch_add(1, Ordering::SeqCst);
+        let (handler, count) = (Arc::clone(handler), Arc::clone(&clients));
+        let client = std::thread::Builder::new()
+            .name("control-client".to_owned())
+            .spawn(move || {
+                let _ = serve(&stream, &handler);
+                count.fetch_sub(1, Ordering::SeqCst);
+            });
+        if client.is_err() {
+            clients.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+fn serve(mut stream: &UnixStream, handler: &Handler) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
+    stream.set_write_timeout(Some(IDLE))?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.by_ref().take(MAX_LINE).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let whole = line.ends_with('\n');
+        let answer = match serde_json::from_str(&line) {
+            _ if !whole => Err(format!("a request has at most {MAX_LINE} bytes")),
+            Ok(request) => handler(request),
+            Err(e) => Err(format!("no JSON: {e}")),
+        };
+        let answer = match answer {
+            Ok(result) => serde_json::json!({"result": result}),
+            Err(error) => serde_json::json!({"error": error}),
+        };
+        stream.write_all(format!("{answer}\n").as_bytes())?;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks a running node.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn call(path: &Path, request: &Value) -> Result<Value, ControlError> {
+    let name = path.display().to_string();
+    let broken = |e| ControlError::Broken(name.clone(), e);
+    let mut stream =
+        UnixStream::connect(path).map_err(|e| ControlError::NotRunning(name.clone(), e))?;
+    stream.set_read_timeout(Some(ANSWER)).map_err(broken)?;
+    stream
+        .write_all(format!("{request}\n").as_bytes())
+        .map_err(broken)?;
+    let mut line = String::new();
+    BufReader::new(stream)
+        .take(MAX_ANSWER)
+        .read_line(&mut line)
+        .map_err(broken)?;
+    let mut answer: Value =
+        serde_json::from_str(&line).map_err(|e| ControlError::NoJson(name.clone(), e))?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(ControlError::Refused(error.to_owned())),
+        None => Ok(answer["result"].take()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn echo() -> Handler {
+        Arc::new(|request| match request.get("fail") {
+            Some(_) => Err("no such thing".to_owned()),
+            None => Ok(request),
+        })
+    }
+
+    #[test]
+    fn a_request_is_answered_and_a_refusal_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let mut server = ControlServer::start(&path, echo()).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(call(&path, &json!({"a": 1})).unwrap(), json!({"a": 1}));
+        let refused = call(&path, &json!({"fail": 1})).unwrap_err();
+        assert_eq!(refused.to_string(), "no such thing");
+        server.stop();
+        assert!(matches!(
+            call(&path, &json!({})),
+            Err(ControlError::NotRunning(..))
+        ));
+    }
+
+    #[test]
+    fn only_one_node_answers_at_a_path_and_a_dead_one_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let first = ControlServer::start(&path, echo()).unwrap();
+        assert!(ControlServer::start(&path, echo()).is_err());
+        drop(first);
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "what a dead process left behind");
+        let _second = ControlServer::start(&path, echo()).unwrap();
+        assert!(call(&path, &json!({})).is_ok());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let _server = ControlServer::start(&path, echo()).unwrap();
+        let mut stream = UnixStream::connect(&path).unwrap();
+        let line = vec![b'x'; usize::try_from(MAX_LINE).unwrap() + 10];
+        let _ = stream.write_all(&line);
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        assert!(answer.contains("at most"), "{answer}");
+    }
+}
