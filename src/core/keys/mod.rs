@@ -8,6 +8,7 @@ pub mod base58;
 pub mod error;
 pub mod peer_key;
 pub mod private_key;
+pub mod sealed;
 pub mod seed;
 
 pub use account::{Account, PublicKey};

@@ -5,6 +5,7 @@
 //! of a transfer is, the caller says.
 
 mod error;
+mod json;
 pub mod merkle;
 pub mod metadata;
 mod pack;
@@ -12,7 +13,7 @@ mod types;
 mod unpack;
 
 pub use error::RecordError;
-pub use pack::{Unsigned, sign, sign_by_both};
+pub use pack::{Unsigned, sign, sign_by_both, sign_first, sign_second};
 pub use types::{
     AssetData, BaseData, BitmarkIssue, BitmarkTransferCountersigned, BitmarkTransferUnratified,
     BlockFoundation, BlockOwnerTransfer, Record,

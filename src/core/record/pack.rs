@@ -205,7 +205,7 @@ fn check_asset(record: &super::AssetData) -> Result<(), RecordError> {
 /// The rule that it breaks; a record that needs a countersignature too is `invalid signature`.
 pub fn sign(record: &mut Record, key: &PrivateKey) -> Result<Vec<u8>, RecordError> {
     let signer = key.account().ok_or(KeyError::InvalidSignature)?;
-    *record.signature_mut() = key.sign(&record.message());
+    sign_first(record, key);
     record.pack(&signer)
 }
 
@@ -219,10 +219,20 @@ pub fn sign_by_both(
     to: &PrivateKey,
 ) -> Result<Vec<u8>, RecordError> {
     let signer = from.account().ok_or(KeyError::InvalidSignature)?;
+    sign_first(record, from);
+    sign_second(record, to);
+    record.pack(&signer)
+}
+
+/// Signs for the former owner alone; the countersignature follows with [`sign_second`].
+pub fn sign_first(record: &mut Record, from: &PrivateKey) {
     *record.signature_mut() = from.sign(&record.message());
+}
+
+/// Signs for the new owner, after [`sign_first`].
+pub fn sign_second(record: &mut Record, to: &PrivateKey) {
     let countersignature = to.sign(&record.countersign_message());
     if let Some(place) = record.countersignature_mut() {
         *place = countersignature;
     }
-    record.pack(&signer)
 }

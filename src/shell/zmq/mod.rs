@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod options;
 pub mod outward;
 pub mod receive;
+pub mod requester;
 pub mod server;
 pub mod signal;
 

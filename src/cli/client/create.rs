@@ -1,0 +1,236 @@
+//! `create`: an asset and bitmarks on it, with the proof of work that pays for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use sha3::{Digest as _, Sha3_512};
+
+use super::Output;
+use super::chain;
+use super::identity::Signer;
+use super::target::{Node, Target};
+use crate::core::block::difficulty::issue_target;
+use crate::core::id::{AssetId, PayId, TxId};
+use crate::core::keys::{Account, PrivateKey};
+use crate::core::mining::proof::{ClientNonce, NonceSearch, expected_attempts};
+use crate::core::record::{self, AssetData, BitmarkIssue, Record, metadata};
+
+/// `create`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The asset's name, 1 to 64 characters.
+    #[arg(long)]
+    name: String,
+    /// What tells the asset from all others.
+    #[arg(long, conflicts_with = "file", required_unless_present = "file")]
+    fingerprint: Option<String>,
+    /// A file whose content is the asset: its fingerprint is `01` and the SHA3-512 in hex.
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// A key with its value; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    metadata: Vec<String>,
+    /// How many bitmarks are issued.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    quantity: u32,
+    /// Follow the chain until all of it is confirmed.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, in seconds.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    timeout: u64,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Issues that are paid for together.
+struct Set {
+    ids: Vec<TxId>,
+    packed: Vec<u8>,
+    pay_id: PayId,
+}
+
+/// The fingerprint of a file's content (`proto/rpc.md`, section 8).
+///
+/// # Errors
+/// It cannot be read.
+pub fn fingerprint_of(path: &Path) -> anyhow::Result<String> {
+    let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut hash = Sha3_512::new();
+    std::io::copy(&mut file, &mut hash)?;
+    Ok(format!("01{}", hex::encode(hash.finalize())))
+}
+
+fn pairs(texts: &[String]) -> anyhow::Result<Vec<u8>> {
+    let pairs = texts
+        .iter()
+        .map(|text| {
+            text.split_once('=')
+                .with_context(|| format!("--metadata {text:?}: write KEY=VALUE"))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(metadata::from_pairs(pairs))
+}
+
+fn issue_sets(
+    key: &PrivateKey,
+    owner: Account,
+    asset_id: AssetId,
+    quantity: u32,
+    most: usize,
+) -> anyhow::Result<Vec<Set>> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    // The issues of one owner for one asset differ by their nonces alone: milliseconds, as the
+    // reference's client counts them, with room for many at once.
+    let millis = u64::from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)?
+            .subsec_millis(),
+    );
+    let base = seconds
+        .saturating_mul(1000)
+        .saturating_add(millis)
+        .saturating_mul(1 << 17);
+    let mut issues = Vec::new();
+    for index in 0..u64::from(quantity) {
+        let mut issue = Record::BitmarkIssue(BitmarkIssue {
+            asset_id,
+            owner,
+            nonce: base.wrapping_add(index),
+            signature: Vec::new(),
+        });
+        issues.push(record::sign(&mut issue, key)?);
+    }
+    Ok(issues
+        .chunks(most)
+        .map(|chunk| Set {
+            ids: chunk.iter().map(|packed| TxId::of(packed)).collect(),
+            packed: chunk.concat(),
+            pay_id: PayId::of(chunk.iter().map(Vec::as_slice)),
+        })
+        .collect())
+}
+
+pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
+    let network = args.target.network()?;
+    let key = args.signer.key(network.as_ref())?;
+    let owner = key.account().context("this identity cannot sign")?;
+    let node = args.target.dial()?;
+    let chain = node.chain();
+    if owner.testing != chain.testing {
+        bail!(
+            "the identity is of the other network than chain {}",
+            chain.name
+        );
+    }
+    let fingerprint = match (&args.fingerprint, &args.file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => fingerprint_of(path)?,
+        (None, None) => bail!("give --fingerprint TEXT or --file PATH"),
+    };
+    let mut asset = Record::AssetData(AssetData {
+        name: args.name.clone().into_bytes(),
+        fingerprint: fingerprint.clone().into_bytes(),
+        metadata: pairs(&args.metadata)?,
+        registrant: owner,
+        signature: Vec::new(),
+    });
+    let packed_asset = record::sign(&mut asset, &key)?;
+    let asset_id = AssetId::of(fingerprint.as_bytes());
+    let sets = issue_sets(&key, owner, asset_id, args.quantity, chain.rules.issues_max)?;
+
+    let from = node.must_be_normal()?.height;
+    for set in &sets {
+        // With each set, so that an asset that ran out meanwhile is there again.
+        node.push("assets", &[packed_asset.clone()])?;
+        node.push("issues", &[set.packed.clone()])?;
+        let nonce = prove(&node, set, output)?;
+        let proof = [set.pay_id.0.as_slice(), nonce.as_bytes()].concat();
+        node.push("proof", &[proof])?;
+    }
+    let ids: Vec<TxId> = sets.iter().flat_map(|set| set.ids.clone()).collect();
+    let pay_ids: Vec<PayId> = sets.iter().map(|set| set.pay_id).collect();
+    let mut value = json!({
+        "assetId": asset_id,
+        "fingerprint": fingerprint,
+        "owner": owner,
+        "issueIds": ids,
+        "payIds": pay_ids,
+    });
+    let mut lines = vec![format!("asset {asset_id}"), format!("owner {owner}")];
+    lines.extend(ids.iter().map(|id| format!("issue {id}")));
+    if args.wait {
+        output.note("sent; waiting for the blocks with it");
+        let timeout = Duration::from_secs(args.timeout);
+        let found = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
+        value["confirmed"] = found
+            .iter()
+            .map(|(id, block)| json!({"txId": id, "block": block}))
+            .collect();
+        let last = found
+            .iter()
+            .map(|(_, block)| *block)
+            .max()
+            .unwrap_or_default();
+        lines.push(format!("confirmed, the last in block {last}"));
+    } else {
+        lines.push("received; follow it with `bitmark-cli status TXID`".to_owned());
+    }
+    output.show(&value, lines.join("\n"));
+    Ok(())
+}
+
+/// Finds the proof for a set on all cores.
+fn prove(node: &Node, set: &Set, output: Output) -> anyhow::Result<ClientNonce> {
+    let pay_nonce = chain::pay_nonce(node)?;
+    let target = issue_target(node.chain(), set.ids.len());
+    let expected = expected_attempts(&target);
+    let bar = bar(expected, output);
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = u64::try_from(workers).unwrap_or(1);
+    let (over, tried) = (AtomicBool::new(false), AtomicU64::new(0));
+    let found = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for index in 0..workers {
+            let mut search = NonceSearch::part(&set.pay_id, &pay_nonce, target, index, workers);
+            let (over, tried, found, bar) = (&over, &tried, &found, &bar);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    const PART: u64 = 20_000;
+                    if let Some(nonce) = search.run(PART) {
+                        over.store(true, Ordering::Relaxed);
+                        if let Ok(mut place) = found.lock() {
+                            *place = Some(nonce);
+                        }
+                    }
+                    bar.set_position(tried.fetch_add(PART, Ordering::Relaxed) + PART);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let found = found.into_inner().ok().flatten();
+    found.context("the search for a proof ended without one")
+}
+
+fn bar(expected: f64, output: Output) -> ProgressBar {
+    if output.json {
+        return ProgressBar::hidden();
+    }
+    // Drawn on a terminal alone.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let bar = ProgressBar::new(expected as u64);
+    let style =
+        "proof of work {bar:30} {human_pos} of about {human_len} tries, {per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,135 @@
+//! `bitmark-cli`: a client over the ZeroMQ command protocol.
+//!
+//! Exit status: 0 done; 1 an error, which is told; 2 wrong usage; 3 the node is not in mode Normal
+//! and nothing was sent; 4 the time was over, and the last state seen is told.
+
+mod chain;
+mod create;
+mod decode;
+mod identity;
+mod network;
+mod peer;
+mod push;
+mod target;
+mod trace;
+mod transfer;
+mod watch;
+
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use thiserror::Error;
+
+/// The node is not in mode Normal.
+pub const NOT_NORMAL: u8 = 3;
+/// The time was over.
+pub const TIMED_OUT: u8 = 4;
+
+/// A failure with an exit status of its own.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct Exit {
+    /// The exit status.
+    pub status: u8,
+    /// What is told.
+    pub message: String,
+}
+
+impl Exit {
+    fn not_normal(height: u64) -> Self {
+        Self {
+            status: NOT_NORMAL,
+            message: format!(
+                "the node is still synchronising (height {height}), nothing was sent; try again when `peer info` says normal"
+            ),
+        }
+    }
+}
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bitmark-cli",
+    version,
+    about = "A client of Bitmark nodes over their ZeroMQ command protocol."
+)]
+pub struct Cli {
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a node, tell it something, or watch what it publishes.
+    Peer(peer::Args),
+    /// Make, show and list identities: sealed seeds of accounts.
+    Identity(identity::Args),
+    /// Register an asset and issue bitmarks on it.
+    Create(create::Args),
+    /// Give a bitmark to somebody else.
+    Transfer(transfer::Args),
+    /// Agree to a transfer that somebody else signed.
+    Countersign(transfer::CountersignArgs),
+    /// Make a node of a test network believe that a payment was seen.
+    Pay(transfer::PayArgs),
+    /// The way of a bitmark from its issue on, from the blocks of a node.
+    Provenance(trace::ProvenanceArgs),
+    /// Whether a transaction is confirmed.
+    Status(trace::StatusArgs),
+    /// Show packed bytes as JSON.
+    Decode(decode::Args),
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Prints a result: as JSON, or the text for people.
+    fn show(self, value: &Value, people: impl AsRef<str>) {
+        if self.json {
+            println!("{value}");
+        } else {
+            println!("{}", people.as_ref());
+        }
+    }
+
+    /// Tells how it goes on, to people alone.
+    fn note(self, text: impl AsRef<str>) {
+        if !self.json {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+}
+
+/// Runs a command line; gives the exit status.
+#[must_use]
+pub fn run(cli: Cli) -> u8 {
+    let output = Output { json: cli.json };
+    let result = match cli.command {
+        Command::Peer(args) => peer::run(args, output),
+        Command::Identity(args) => identity::run(args, output),
+        Command::Create(args) => create::run(&args, output),
+        Command::Transfer(args) => transfer::run(&args, output),
+        Command::Countersign(args) => transfer::countersign(&args, output),
+        Command::Pay(args) => transfer::pay(&args, output),
+        Command::Provenance(args) => trace::provenance(&args, output),
+        Command::Status(args) => trace::status(&args, output),
+        Command::Decode(args) => decode::run(&args, output),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            let status = error.downcast_ref::<Exit>().map_or(1, |exit| exit.status);
+            if output.json {
+                println!("{}", serde_json::json!({"error": format!("{error:#}")}));
+            }
+            eprintln!("bitmark-cli: {error:#}");
+            status
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Sending records and blocks: checked here first, so that nobody is bothered with what cannot be
+//! valid. A node's `A` says that it was received; it does not say that it was accepted.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::Output;
+use super::chain;
+use super::target::Target;
+use crate::core::block::Header;
+use crate::core::chain::Chain;
+use crate::core::id::{PayId, TxId};
+use crate::core::mining::proof::ClientNonce;
+use crate::core::record::Record;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// Packed assets, one after the other.
+    Assets,
+    /// Packed issues of one set.
+    Issues,
+    /// A packed transfer.
+    Transfer,
+    /// Payment id and nonce.
+    Proof,
+    /// A packed block.
+    Block,
+}
+
+/// `peer push`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What it is.
+    kind: Kind,
+    /// The file, hex or binary; `-` is standard input.
+    file: PathBuf,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Kind {
+    /// The command.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Assets => "assets",
+            Self::Issues => "issues",
+            Self::Transfer => "transfer",
+            Self::Proof => "proof",
+            Self::Block => "block",
+        }
+    }
+
+    /// Checks what can be checked without the chain; says what it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(self, chain: &Chain, bytes: &[u8]) -> anyhow::Result<String> {
+        match self {
+            Self::Assets => all_are(chain, bytes, "an asset", |record| {
+                matches!(record, Record::AssetData(_))
+            }),
+            Self::Issues => all_are(chain, bytes, "an issue", |record| {
+                matches!(record, Record::BitmarkIssue(_))
+            }),
+            Self::Transfer => {
+                // The former owner is not known here: the signature is the node's to check.
+                let (record, used) = Record::unpack(bytes, chain.testing)?;
+                if record.link().is_none() {
+                    bail!("this is {}, not a transfer", record.type_name());
+                }
+                if used != bytes.len() {
+                    bail!("{} bytes follow the transfer", bytes.len() - used);
+                }
+                Ok(format!("transfer {}", TxId::of(bytes)))
+            }
+            Self::Proof => {
+                let (pay_id, nonce) = bytes
+                    .split_at_checked(PayId::SIZE)
+                    .context("a proof is 48 bytes of payment id and 8 to 64 of nonce")?;
+                ClientNonce::new(nonce)?;
+                Ok(format!("proof for {}", PayId::from_bytes(pay_id)?))
+            }
+            Self::Block => {
+                let (header, _) = Header::unpack(bytes)?;
+                let now = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .map_or(0, |d| d.as_secs());
+                header.check(chain, now)?;
+                let count = chain::records(chain, bytes)?.len();
+                if count != usize::from(header.transaction_count) {
+                    bail!(
+                        "the header claims {} records, there are {count}",
+                        header.transaction_count
+                    );
+                }
+                Ok(format!("block {} with {count} records", header.number))
+            }
+        }
+    }
+}
+
+fn all_are(
+    chain: &Chain,
+    mut rest: &[u8],
+    what: &str,
+    is: impl Fn(&Record) -> bool,
+) -> anyhow::Result<String> {
+    let mut count = 0;
+    while !rest.is_empty() {
+        let (record, used) = Record::unpack(rest, chain.testing)?;
+        if !is(&record) {
+            bail!("record {} is {}, not {what}", count + 1, record.type_name());
+        }
+        record
+            .pack(record.owner())
+            .with_context(|| format!("record {}", count + 1))?;
+        rest = rest.get(used..).unwrap_or_default();
+        count += 1;
+    }
+    if count == 0 {
+        bail!("there is nothing in it");
+    }
+    Ok(format!("{count} of {what}"))
+}
+
+/// The bytes of a file, hex or binary.
+///
+/// # Errors
+/// It cannot be read.
+pub fn bytes_of(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes)?;
+    } else {
+        bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    }
+    let trimmed = bytes.trim_ascii();
+    let is_text = !trimmed.is_empty()
+        && trimmed
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace());
+    if is_text {
+        let digits: Vec<u8> = trimmed
+            .iter()
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
+        return hex::decode(digits).with_context(|| format!("{}: hex", file.display()));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
+    let service = args.target.service(super::target::Which::Peer)?;
+    let bytes = bytes_of(&args.file)?;
+    let what = args.kind.check(service.chain, &bytes)?;
+    let node = args.target.dial()?;
+    node.must_be_normal()?;
+    node.push(args.kind.command(), &[bytes])?;
+    output.show(
+        &json!({"received": true, "what": what}),
+        format!("received: {what} (whether it is accepted, the protocol does not tell)"),
+    );
+    Ok(())
+}
