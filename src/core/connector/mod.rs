@@ -1,1 +1,587 @@
-//! The synchronisation state machine (`proto/peer.md`, section 7).
+//! Keeping up with the network: the synchronisation state machine (`proto/peer.md`, sections 7
+//! and 15).
+//!
+//! | state | input | what follows |
+//! | --- | --- | --- |
+//! | connecting | enough upstreams told a height | choosing; else once a cycle `Reconnect` |
+//! | choosing | somebody claims more than we have | his next block is asked for: proving |
+//! | choosing | nobody does | mode Normal, sampling |
+//! | proving | a block above our tip that follows it | fetching |
+//! | proving | one that does not | finding the fork, downwards |
+//! | finding | equal digests | the branch above is fetched whole, as far as it is longer than ours |
+//! | branch | longer than ours | switch: all of it or nothing |
+//! | fetching | blocks, asked for ahead | put into the ledger one by one; choosing at the end |
+//! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
+//! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
+//!
+//! A claim counts for nothing until the peer has served a block above our tip; a peer that fails is
+//! set back with growing pauses. No block is taken off before its replacement is here. No state
+//! goes round without a pause: each round sets somebody back or moves the height.
+//!
+//! Bounds: [`AHEAD`] blocks wait, a branch has at most the fork protection and one block and
+//! [`BRANCH_BYTES`] bytes, [`SET_BACK_MAX`] peers are remembered.
+
+use std::collections::BTreeMap;
+
+use crate::core::block::Header;
+use crate::core::chain::Chain;
+use crate::core::id::BlockDigest;
+use crate::core::keys::PeerPublicKey;
+use crate::core::time::{Millis, Now};
+use crate::core::upstream::{Answer, Question};
+
+/// Blocks asked for ahead of the one that goes into the ledger.
+pub const AHEAD: u64 = 8;
+/// Bytes of a replacement branch.
+pub const BRANCH_BYTES: usize = 128 << 20;
+/// Peers that are set back.
+pub const SET_BACK_MAX: usize = 256;
+/// The pause of a peer that failed doubles so many times.
+const DOUBLINGS: u32 = 6;
+
+/// What the node does for others (`proto/peer.md`, section 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is catching up: news are not taken.
+    Resynchronise,
+    /// All is well.
+    Normal,
+}
+
+/// A registered upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its place.
+    pub slot: usize,
+    /// Its key.
+    pub key: PeerPublicKey,
+    /// The height it told; 0 when it has not yet.
+    pub height: u64,
+}
+
+/// What the machine sees of the rest of the node.
+pub trait Local {
+    /// The height of the ledger.
+    fn height(&self) -> u64;
+    /// The digest of one of its blocks.
+    fn digest(&self, number: u64) -> Option<BlockDigest>;
+    /// The upstreams that are registered.
+    fn peers(&self) -> Vec<Peer>;
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The time of [`Connector::next_wakeup`] has come.
+    Wake,
+    /// An upstream was registered, lost, or told a height.
+    Changed,
+    /// A question was answered.
+    Answered(usize, Question, Answer),
+    /// The block put last is in.
+    Applied,
+    /// It is not; nor, for [`Effect::Switch`], is any of the branch.
+    Refused(String),
+    /// The branch is in.
+    Switched,
+    /// News did not fit: somebody may be ahead.
+    Hint,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The mode is another.
+    Mode(Mode),
+    /// There are too few upstreams.
+    Reconnect,
+    /// Ask the upstream in this place.
+    Ask(usize, Question),
+    /// Put this block on the tip; `Applied` or `Refused` follows.
+    Put(Vec<u8>),
+    /// Take all blocks above this number off and put these in their place, or change nothing;
+    /// `Switched` or `Refused` follows.
+    Switch(u64, Vec<Vec<u8>>),
+    /// For the operator.
+    Report(String),
+}
+
+/// Intervals and thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two looks around.
+    pub cycle_ms: Millis,
+    /// Upstreams wanted before anything is done; 0 with subscriptions alone.
+    pub minimum_upstreams: usize,
+    /// Blocks fetched before the best peer is chosen anew.
+    pub blocks_per_cycle: u64,
+    /// As many blocks are never taken off.
+    pub fork_protection: u64,
+    /// So many looks one block behind are borne.
+    pub sampling_limit: u64,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Connecting,
+    Choosing,
+    Proving {
+        peer: Peer,
+    },
+    Finding {
+        peer: Peer,
+        number: u64,
+    },
+    Branch {
+        peer: Peer,
+        common: u64,
+        blocks: Vec<Vec<u8>>,
+        bytes: usize,
+    },
+    Switching {
+        peer: Peer,
+    },
+    Fetching(Fetch),
+    Sampling {
+        samples: u64,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Fetch {
+    peer: Peer,
+    /// The next number to ask for, up to `last`.
+    ask: u64,
+    last: u64,
+    /// The number that is being put, if one is.
+    putting: Option<u64>,
+    waiting: BTreeMap<u64, Vec<u8>>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Connector {
+    chain: &'static Chain,
+    timing: Timing,
+    state: State,
+    mode: Mode,
+    next_cycle: Millis,
+    set_back: BTreeMap<PeerPublicKey, (u32, Millis)>,
+    accept_fork: Option<u64>,
+}
+
+impl Connector {
+    /// Starts without upstreams.
+    #[must_use]
+    pub fn new(now: Now, chain: &'static Chain, timing: Timing) -> Self {
+        Self {
+            chain,
+            timing,
+            state: State::Connecting,
+            mode: Mode::Resynchronise,
+            next_cycle: now.mono,
+            set_back: BTreeMap::new(),
+            accept_fork: None,
+        }
+    }
+
+    /// The mode.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The name of the state, for people.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match self.state {
+            State::Connecting => "Connecting",
+            State::Choosing | State::Proving { .. } => "HighestBlock",
+            State::Finding { .. } => "ForkDetect",
+            State::Branch { .. } | State::Switching { .. } | State::Fetching(_) => "FetchBlocks",
+            State::Sampling { .. } => "Sampling",
+        }
+    }
+
+    /// Lets a fork take off blocks down to this height, beyond the protection: the operator says so.
+    pub const fn accept_fork(&mut self, height: u64) {
+        self.accept_fork = Some(height);
+    }
+
+    /// When [`Input::Wake`] is wanted.
+    #[must_use]
+    pub const fn next_wakeup(&self) -> Option<Millis> {
+        Some(self.next_cycle)
+    }
+
+    /// Takes one input.
+    pub fn step(&mut self, now: Now, input: Input, local: &dyn Local, out: &mut Vec<Effect>) {
+        let is_cycle = now.mono >= self.next_cycle;
+        if is_cycle {
+            self.next_cycle = now.mono.saturating_add(self.timing.cycle_ms.max(1));
+        }
+        match input {
+            Input::Wake | Input::Changed => {}
+            Input::Hint => {
+                if let State::Sampling { samples } = &mut self.state {
+                    *samples = samples.saturating_add(self.timing.sampling_limit / 2 + 1);
+                }
+            }
+            Input::Answered(slot, question, answer) => {
+                self.answered(now, slot, question, answer, local, out);
+            }
+            Input::Applied => self.applied(now, local, out),
+            Input::Refused(why) => self.refused(now, &why, out),
+            Input::Switched => {
+                if let State::Switching { peer } = self.state {
+                    self.set_back.remove(&peer.key);
+                    self.state = State::Choosing;
+                }
+            }
+        }
+        self.advance(now, is_cycle, local, out);
+    }
+
+    /// What needs no answer.
+    fn advance(&mut self, now: Now, is_cycle: bool, local: &dyn Local, out: &mut Vec<Effect>) {
+        if matches!(self.state, State::Connecting) {
+            let peers = local.peers();
+            let told = peers.iter().filter(|peer| peer.height > 0).count();
+            if told >= self.timing.minimum_upstreams {
+                self.state = State::Choosing;
+            } else if is_cycle {
+                out.push(Effect::Reconnect);
+            }
+        }
+        if let State::Sampling { samples } = self.state {
+            self.sample(now, samples, is_cycle, local, out);
+        }
+        if matches!(self.state, State::Choosing) {
+            self.choose(now, local, out);
+        }
+    }
+
+    fn sample(
+        &mut self,
+        now: Now,
+        samples: u64,
+        is_cycle: bool,
+        local: &dyn Local,
+        out: &mut Vec<Effect>,
+    ) {
+        let height = local.height();
+        let highest = self.best(now, local).map_or(0, |peer| peer.height);
+        let one_behind = highest == height.saturating_add(1);
+        let samples = match (one_behind, is_cycle) {
+            (true, true) => samples.saturating_add(1),
+            (true, false) => samples,
+            (false, _) if highest <= height => 0,
+            (false, _) => samples,
+        };
+        let behind = highest > height.saturating_add(1);
+        if behind || (one_behind && samples > self.timing.sampling_limit) {
+            self.state = State::Choosing;
+        } else {
+            self.state = State::Sampling { samples };
+        }
+        if is_cycle && local.peers().len() < self.timing.minimum_upstreams {
+            out.push(Effect::Reconnect);
+        }
+    }
+
+    fn is_set_back(&self, now: Now, key: &PeerPublicKey) -> bool {
+        self.set_back
+            .get(key)
+            .is_some_and(|(_, until)| now.mono < *until)
+    }
+
+    /// Who claims most, of those not set back.
+    fn best(&self, now: Now, local: &dyn Local) -> Option<Peer> {
+        let mut best: Option<Peer> = None;
+        for peer in local.peers() {
+            let more = best.is_none_or(|best| peer.height > best.height);
+            if more && !self.is_set_back(now, &peer.key) {
+                best = Some(peer);
+            }
+        }
+        best
+    }
+
+    fn choose(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
+        let height = local.height();
+        match self.best(now, local).filter(|peer| peer.height > height) {
+            Some(peer) => {
+                out.push(Effect::Ask(
+                    peer.slot,
+                    Question::Block(height.saturating_add(1)),
+                ));
+                self.state = State::Proving { peer };
+            }
+            None => {
+                if self.mode != Mode::Normal {
+                    self.mode = Mode::Normal;
+                    out.push(Effect::Mode(Mode::Normal));
+                }
+                self.state = State::Sampling { samples: 0 };
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Now, key: PeerPublicKey, why: &str, out: &mut Vec<Effect>) {
+        let (failures, _) = self.set_back.get(&key).copied().unwrap_or_default();
+        let pause = self.timing.cycle_ms.max(1) << failures.min(DOUBLINGS);
+        if self.set_back.len() >= SET_BACK_MAX
+            && let Some(oldest) = self
+                .set_back
+                .iter()
+                .min_by_key(|(_, (_, until))| *until)
+                .map(|(key, _)| *key)
+        {
+            self.set_back.remove(&oldest);
+        }
+        self.set_back.insert(
+            key,
+            (failures.saturating_add(1), now.mono.saturating_add(pause)),
+        );
+        out.push(Effect::Report(format!("peer {key} is set back: {why}")));
+        self.state = State::Choosing;
+    }
+
+    fn answered(
+        &mut self,
+        now: Now,
+        slot: usize,
+        question: Question,
+        answer: Answer,
+        local: &dyn Local,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(peer) = self.current().filter(|peer| peer.slot == slot) else {
+            return;
+        };
+        if let Answer::Failed(why) = &answer {
+            if self.is_awaited(question) {
+                self.fail(now, peer.key, why, out);
+            }
+            return;
+        }
+        match (&mut self.state, question, answer) {
+            (State::Proving { .. }, Question::Block(number), Answer::Block(packed)) => {
+                self.proved(now, peer, number, packed, local, out);
+            }
+            (State::Finding { number, .. }, Question::Digest(asked), Answer::Digest(digest))
+                if asked == *number =>
+            {
+                self.found(now, peer, asked, digest, local, out);
+            }
+            (State::Branch { .. }, Question::Block(number), Answer::Block(packed)) => {
+                self.branch_block(now, peer, number, packed, local, out);
+            }
+            (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
+                let due = fetch.putting.map_or(local.height() + 1, |n| n + 1);
+                if (due..fetch.ask).contains(&number) {
+                    fetch.waiting.insert(number, packed);
+                }
+                self.go_on(local, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn current(&self) -> Option<Peer> {
+        match &self.state {
+            State::Proving { peer }
+            | State::Finding { peer, .. }
+            | State::Branch { peer, .. }
+            | State::Switching { peer } => Some(*peer),
+            State::Fetching(fetch) => Some(fetch.peer),
+            _ => None,
+        }
+    }
+
+    fn is_awaited(&self, question: Question) -> bool {
+        matches!(
+            (&self.state, question),
+            (
+                State::Proving { .. } | State::Branch { .. } | State::Fetching(_),
+                Question::Block(_)
+            ) | (State::Finding { .. }, Question::Digest(_))
+        )
+    }
+
+    /// The block above our tip came: the claim is more than words.
+    fn proved(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        number: u64,
+        packed: Vec<u8>,
+        local: &dyn Local,
+        out: &mut Vec<Effect>,
+    ) {
+        let height = local.height();
+        let header = match Header::unpack(&packed) {
+            Ok((header, _)) => header,
+            Err(e) => return self.fail(now, peer.key, &e.to_string(), out),
+        };
+        if header.number != number || number != height.saturating_add(1) {
+            return self.fail(now, peer.key, "another block than the one asked for", out);
+        }
+        if let Err(e) = header.check(self.chain, now.wall) {
+            return self.fail(now, peer.key, &e.to_string(), out);
+        }
+        if Some(header.previous_block) == local.digest(height) {
+            let last = peer
+                .height
+                .min(height.saturating_add(self.timing.blocks_per_cycle));
+            self.state = State::Fetching(Fetch {
+                peer,
+                ask: number.saturating_add(1),
+                last,
+                putting: None,
+                waiting: BTreeMap::from([(number, packed)]),
+            });
+            return self.go_on(local, out);
+        }
+        if height <= 1 {
+            return self.fail(now, peer.key, "its chain does not begin as ours does", out);
+        }
+        self.state = State::Finding {
+            peer,
+            number: height,
+        };
+        out.push(Effect::Ask(peer.slot, Question::Digest(height)));
+    }
+
+    fn found(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        number: u64,
+        digest: BlockDigest,
+        local: &dyn Local,
+        out: &mut Vec<Effect>,
+    ) {
+        let height = local.height();
+        let depth = height.saturating_sub(number);
+        let is_common = local.digest(number) == Some(digest);
+        let allowed = depth < self.timing.fork_protection
+            || self.accept_fork.is_some_and(|accepted| number >= accepted);
+        if !allowed {
+            out.push(Effect::Report(format!(
+                "peer {} is on another branch of more than {depth} blocks; to follow it, start with --accept-fork {}",
+                peer.key,
+                number.saturating_sub(1)
+            )));
+            return self.fail(now, peer.key, "a fork deeper than the protection", out);
+        }
+        if is_common {
+            self.state = State::Branch {
+                peer,
+                common: number,
+                blocks: Vec::new(),
+                bytes: 0,
+            };
+            out.push(Effect::Ask(
+                peer.slot,
+                Question::Block(number.saturating_add(1)),
+            ));
+        } else if number > 1 {
+            let number = number - 1;
+            self.state = State::Finding { peer, number };
+            out.push(Effect::Ask(peer.slot, Question::Digest(number)));
+        } else {
+            self.fail(now, peer.key, "its chain does not begin as ours does", out);
+        }
+    }
+
+    fn branch_block(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        number: u64,
+        packed: Vec<u8>,
+        local: &dyn Local,
+        out: &mut Vec<Effect>,
+    ) {
+        let height = local.height();
+        let State::Branch {
+            common,
+            blocks,
+            bytes,
+            ..
+        } = &mut self.state
+        else {
+            return;
+        };
+        let due = common.saturating_add(blocks.len() as u64).saturating_add(1);
+        let checked = Header::unpack(&packed)
+            .map(|(header, _)| header)
+            .and_then(|header| header.check(self.chain, now.wall).map(|()| header));
+        let fits = matches!(&checked, Ok(header) if header.number == due && number == due);
+        *bytes = bytes.saturating_add(packed.len());
+        if !fits || *bytes > BRANCH_BYTES {
+            return self.fail(now, peer.key, "a branch that is none", out);
+        }
+        blocks.push(packed);
+        if due > height {
+            let (common, blocks) = (*common, std::mem::take(blocks));
+            self.state = State::Switching { peer };
+            out.push(Effect::Switch(common, blocks));
+        } else {
+            out.push(Effect::Ask(
+                peer.slot,
+                Question::Block(due.saturating_add(1)),
+            ));
+        }
+    }
+
+    /// Asks ahead and puts the next block, if it is here.
+    fn go_on(&mut self, local: &dyn Local, out: &mut Vec<Effect>) {
+        let State::Fetching(fetch) = &mut self.state else {
+            return;
+        };
+        let height = local.height();
+        while fetch.ask <= fetch.last && fetch.ask <= height.saturating_add(AHEAD) {
+            out.push(Effect::Ask(fetch.peer.slot, Question::Block(fetch.ask)));
+            fetch.ask += 1;
+        }
+        if fetch.putting.is_none() {
+            let next = height.saturating_add(1);
+            if let Some(packed) = fetch.waiting.remove(&next) {
+                fetch.putting = Some(next);
+                out.push(Effect::Put(packed));
+            }
+        }
+    }
+
+    fn applied(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
+        let State::Fetching(fetch) = &mut self.state else {
+            return;
+        };
+        let height = local.height();
+        fetch.putting = None;
+        fetch.waiting.retain(|number, _| *number > height);
+        self.set_back.remove(&fetch.peer.key);
+        if height >= fetch.last {
+            self.state = State::Choosing;
+            return;
+        }
+        // A block that came as news meanwhile is not asked for again.
+        fetch.ask = fetch.ask.max(height.saturating_add(1));
+        self.go_on(local, out);
+        let _ = now;
+    }
+
+    fn refused(&mut self, now: Now, why: &str, out: &mut Vec<Effect>) {
+        match self.current() {
+            Some(peer) if matches!(self.state, State::Fetching(_) | State::Switching { .. }) => {
+                self.fail(now, peer.key, why, out);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,15 @@
-//! One request in, one reply out: the command dispatcher (`proto/peer.md`, sections 2 and 3).
+//! The command dispatcher: what a message asks for, and the exact reply (`proto/peer.md`,
+//! sections 2 and 3).
+//!
+//! Nothing here looks anything up or waits: a request is read, somebody answers it, and the reply
+//! is built. Bytes from outside are read to the letter and never trusted.
+
+pub mod envelope;
+pub mod order;
+pub mod reply;
+pub mod request;
+
+pub use envelope::Envelope;
+pub use order::{Connection, ReplyOrder, Ticket};
+pub use reply::Reply;
+pub use request::{Asked, News, RegisterRequest, Request};

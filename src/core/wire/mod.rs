@@ -3,5 +3,6 @@
 pub mod connection;
 pub mod cursor;
 pub mod json;
+pub mod quote;
 pub mod text;
 pub mod varint;

@@ -1,0 +1,377 @@
+//! The machine against peers that are honest, slow, or liars.
+
+use std::cell::RefCell;
+
+use super::*;
+use crate::core::block::Compact;
+use crate::core::chain::LOCAL;
+use crate::core::id::TxId;
+
+/// A chain of empty blocks: number `n` of branch `b` has a digest that says so.
+fn digest(branch: u8, number: u64) -> BlockDigest {
+    let mut bytes = [branch; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    BlockDigest(bytes)
+}
+
+#[derive(Default)]
+struct Node {
+    /// Branch of each block, from number 2.
+    blocks: RefCell<Vec<u8>>,
+    peers: RefCell<Vec<Peer>>,
+}
+
+impl Node {
+    fn branch(&self, number: u64) -> Option<u8> {
+        if number <= 1 {
+            return Some(0);
+        }
+        let index = usize::try_from(number - 2).unwrap();
+        self.blocks.borrow().get(index).copied()
+    }
+
+    fn packed(&self, number: u64) -> Option<Vec<u8>> {
+        let branch = self.branch(number)?;
+        let header = Header {
+            version: 2,
+            transaction_count: 2,
+            number,
+            previous_block: digest(self.branch(number - 1)?, number - 1),
+            merkle_root: TxId([branch; 32]),
+            timestamp: 1,
+            difficulty: Compact::ONE,
+            nonce: 0,
+        };
+        Some(header.pack().to_vec())
+    }
+
+    fn take(&self, packed: &[u8]) {
+        let (header, _) = Header::unpack(packed).unwrap();
+        assert_eq!(header.number, self.height() + 1);
+        assert_eq!(Some(header.previous_block), self.digest(self.height()));
+        self.blocks.borrow_mut().push(header.merkle_root.0[0]);
+    }
+}
+
+impl Local for Node {
+    fn height(&self) -> u64 {
+        self.blocks.borrow().len() as u64 + 1
+    }
+    fn digest(&self, number: u64) -> Option<BlockDigest> {
+        self.branch(number).map(|branch| digest(branch, number))
+    }
+    fn peers(&self) -> Vec<Peer> {
+        self.peers.borrow().clone()
+    }
+}
+
+fn chain_of(branch: u8, length: usize, common: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| if index < common { 0 } else { branch })
+        .collect()
+}
+
+fn peer(slot: usize, height: u64) -> Peer {
+    Peer {
+        slot,
+        key: PeerPublicKey([u8::try_from(slot).unwrap(); 32]),
+        height,
+    }
+}
+
+const CYCLE: Millis = 15_000;
+
+fn timing() -> Timing {
+    Timing {
+        cycle_ms: CYCLE,
+        minimum_upstreams: 3,
+        blocks_per_cycle: 200,
+        fork_protection: 60,
+        sampling_limit: 10,
+    }
+}
+
+/// Runs the machine against remote nodes until nothing happens; a remote that is `None` fails
+/// every question.
+struct Stage {
+    local: Node,
+    remotes: Vec<Option<Node>>,
+    machine: Connector,
+    now: Now,
+    asked: usize,
+    modes: Vec<Mode>,
+    reports: usize,
+}
+
+impl Stage {
+    fn new(local: Vec<u8>, remotes: Vec<(Option<Vec<u8>>, u64)>) -> Self {
+        let now = Now {
+            mono: 1,
+            wall: 1000,
+        };
+        let local = Node {
+            blocks: local.into(),
+            ..Node::default()
+        };
+        *local.peers.borrow_mut() = remotes
+            .iter()
+            .enumerate()
+            .map(|(slot, (_, height))| peer(slot, *height))
+            .collect();
+        let remotes = remotes
+            .into_iter()
+            .map(|(blocks, _)| {
+                blocks.map(|blocks| Node {
+                    blocks: blocks.into(),
+                    ..Node::default()
+                })
+            })
+            .collect();
+        Self {
+            local,
+            remotes,
+            machine: Connector::new(now, &LOCAL, timing()),
+            now,
+            asked: 0,
+            modes: Vec::new(),
+            reports: 0,
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut out = Vec::new();
+            self.machine.step(self.now, input, &self.local, &mut out);
+            // Answers come in the order of questions.
+            let mut follow = Vec::new();
+            for effect in out {
+                match effect {
+                    Effect::Ask(slot, question) => {
+                        self.asked += 1;
+                        let answer = self.answer(slot, question);
+                        follow.push(Input::Answered(slot, question, answer));
+                    }
+                    Effect::Put(packed) => {
+                        self.local.take(&packed);
+                        follow.push(Input::Applied);
+                    }
+                    Effect::Switch(common, blocks) => {
+                        let keep = usize::try_from(common - 1).unwrap();
+                        self.local.blocks.borrow_mut().truncate(keep);
+                        for packed in &blocks {
+                            self.local.take(packed);
+                        }
+                        follow.push(Input::Switched);
+                    }
+                    Effect::Mode(mode) => self.modes.push(mode),
+                    Effect::Reconnect => {}
+                    Effect::Report(_) => self.reports += 1,
+                }
+            }
+            inputs.extend(follow.into_iter().rev());
+        }
+    }
+
+    fn answer(&self, slot: usize, question: Question) -> Answer {
+        let none = || Answer::Failed("block not found".to_owned());
+        let Some(remote) = &self.remotes[slot] else {
+            return Answer::Failed("no answer in time".to_owned());
+        };
+        match question {
+            Question::Digest(n) => remote.digest(n).map_or_else(none, Answer::Digest),
+            Question::Block(n) => remote.packed(n).map_or_else(none, Answer::Block),
+        }
+    }
+
+    fn cycle(&mut self) {
+        self.now = self.now.plus_ms(CYCLE);
+        self.step(Input::Wake);
+    }
+}
+
+#[test]
+fn too_few_upstreams_are_told_once_a_cycle() {
+    let mut stage = Stage::new(vec![], vec![(Some(vec![]), 1), (Some(vec![]), 1)]);
+    let mut out = Vec::new();
+    stage
+        .machine
+        .step(stage.now, Input::Wake, &stage.local, &mut out);
+    stage
+        .machine
+        .step(stage.now, Input::Changed, &stage.local, &mut out);
+    assert_eq!(out, [Effect::Reconnect]);
+    assert_eq!(stage.machine.state(), "Connecting");
+}
+
+#[test]
+fn equal_heights_are_normal_at_once() {
+    let mut stage = Stage::new(
+        vec![],
+        vec![(Some(vec![]), 1), (Some(vec![]), 1), (Some(vec![]), 1)],
+    );
+    stage.step(Input::Changed);
+    assert_eq!(stage.modes, [Mode::Normal]);
+    assert_eq!(stage.asked, 0);
+}
+
+#[test]
+fn blocks_above_ours_are_fetched_and_then_it_is_normal() {
+    let other = chain_of(0, 500, 500);
+    let mut stage = Stage::new(
+        chain_of(0, 3, 3),
+        vec![
+            (Some(vec![]), 1),
+            (Some(other.clone()), 501),
+            (Some(vec![]), 1),
+        ],
+    );
+    stage.step(Input::Changed);
+    assert_eq!(*stage.local.blocks.borrow(), other);
+    assert_eq!(stage.modes, [Mode::Normal]);
+    assert_eq!(stage.asked, 497, "no block is asked for twice");
+}
+
+#[test]
+fn a_claim_without_blocks_is_set_back_and_delays_nobody() {
+    let honest = chain_of(0, 5, 5);
+    for liar in [None, Some(vec![])] {
+        let mut stage = Stage::new(
+            vec![],
+            vec![
+                (liar, u64::MAX),
+                (Some(honest.clone()), 6),
+                (Some(honest.clone()), 6),
+                (Some(honest.clone()), 6),
+            ],
+        );
+        stage.step(Input::Changed);
+        assert_eq!(stage.modes, [Mode::Normal], "in the same moment");
+        assert_eq!(*stage.local.blocks.borrow(), honest);
+        let before = stage.asked;
+        for _ in 0..40 {
+            stage.cycle();
+        }
+        assert!(stage.asked - before < 8, "it is asked less and less often");
+    }
+}
+
+#[test]
+fn a_longer_branch_replaces_ours_from_the_fork_on() {
+    let theirs = chain_of(7, 9, 4);
+    let mut stage = Stage::new(
+        chain_of(5, 6, 4),
+        vec![
+            (Some(theirs.clone()), 10),
+            (Some(vec![]), 1),
+            (Some(vec![]), 1),
+        ],
+    );
+    stage.step(Input::Changed);
+    assert_eq!(*stage.local.blocks.borrow(), theirs);
+    assert_eq!(stage.modes, [Mode::Normal]);
+}
+
+#[test]
+fn a_branch_from_the_very_first_block_is_followed_too() {
+    let theirs = chain_of(7, 9, 0);
+    let mut stage = Stage::new(
+        chain_of(5, 6, 0),
+        vec![
+            (Some(theirs.clone()), 10),
+            (Some(vec![]), 1),
+            (Some(vec![]), 1),
+        ],
+    );
+    stage.step(Input::Changed);
+    assert_eq!(*stage.local.blocks.borrow(), theirs);
+}
+
+#[test]
+fn a_fork_deeper_than_the_protection_is_reported_and_not_followed_unless_told() {
+    let ours = chain_of(5, 80, 10);
+    let theirs = chain_of(7, 90, 10);
+    let remotes = || {
+        vec![
+            (Some(theirs.clone()), 91),
+            (Some(vec![]), 1),
+            (Some(vec![]), 1),
+        ]
+    };
+    let mut stage = Stage::new(ours.clone(), remotes());
+    stage.step(Input::Changed);
+    assert_eq!(*stage.local.blocks.borrow(), ours);
+    assert!(stage.reports > 0);
+    assert_eq!(stage.modes, [Mode::Normal]);
+    let mut stage = Stage::new(ours, remotes());
+    stage.machine.accept_fork(2);
+    stage.step(Input::Changed);
+    assert_eq!(*stage.local.blocks.borrow(), theirs);
+}
+
+#[test]
+fn at_equal_height_the_branch_seen_first_stays() {
+    let ours = chain_of(5, 6, 4);
+    let mut stage = Stage::new(
+        ours.clone(),
+        vec![
+            (Some(chain_of(7, 6, 4)), 7),
+            (Some(vec![]), 1),
+            (Some(vec![]), 1),
+        ],
+    );
+    stage.step(Input::Changed);
+    stage.cycle();
+    assert_eq!(*stage.local.blocks.borrow(), ours);
+}
+
+#[test]
+fn one_block_behind_is_borne_for_a_while_and_news_that_do_not_fit_shorten_it() {
+    let run = |hints: usize| {
+        let mut stage = Stage::new(
+            vec![],
+            vec![(Some(vec![]), 1), (Some(vec![]), 1), (Some(vec![]), 1)],
+        );
+        stage.step(Input::Changed);
+        stage.remotes[0] = Some(Node {
+            blocks: vec![0].into(),
+            ..Node::default()
+        });
+        stage.local.peers.borrow_mut()[0].height = 2;
+        for _ in 0..hints {
+            stage.step(Input::Hint);
+        }
+        let mut cycles = 0;
+        while stage.local.height() < 2 {
+            stage.cycle();
+            cycles += 1;
+            assert!(cycles < 20);
+        }
+        cycles
+    };
+    assert_eq!(run(0), 11);
+    assert!(run(2) <= 1);
+}
+
+#[test]
+fn a_block_that_is_refused_sets_its_peer_back() {
+    let mut stage = Stage::new(vec![], vec![(Some(vec![0, 0]), 3), (None, 1), (None, 1)]);
+    let mut out = Vec::new();
+    stage
+        .machine
+        .step(stage.now, Input::Changed, &stage.local, &mut out);
+    let packed = stage.remotes[0].as_ref().unwrap().packed(2).unwrap();
+    let answer = Input::Answered(0, Question::Block(2), Answer::Block(packed));
+    out.clear();
+    stage
+        .machine
+        .step(stage.now, answer, &stage.local, &mut out);
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Put(_))));
+    out.clear();
+    let refused = Input::Refused("Merkle Root Does Not Match".to_owned());
+    stage
+        .machine
+        .step(stage.now, refused, &stage.local, &mut out);
+    assert!(out.contains(&Effect::Mode(Mode::Normal)), "{out:?}");
+    assert_eq!(stage.machine.state(), "Sampling");
+}

@@ -1,0 +1,172 @@
+//! An outgoing peer, from dialling to loss.
+
+use super::*;
+use crate::core::chain::LOCAL;
+
+fn upstream() -> Upstream {
+    let own = Own {
+        key: PeerPublicKey([1; 32]),
+        listeners: vec![9],
+    };
+    let timing = Timing {
+        cycle_ms: 30_000,
+        timeout_ms: 60_000,
+        question_ms: 10_000,
+    };
+    Upstream::new(&LOCAL, own, timing)
+}
+
+fn at(mono: Millis) -> Now {
+    Now { mono, wall: 1000 }
+}
+
+fn address() -> Connection {
+    Connection::from_text("127.0.0.1:5").unwrap()
+}
+
+fn step(upstream: &mut Upstream, mono: Millis, input: Input) -> Vec<Effect> {
+    let mut out = Vec::new();
+    upstream.step(at(mono), input, &mut out);
+    out
+}
+
+fn dial(upstream: &mut Upstream) -> Vec<Effect> {
+    step(upstream, 0, Input::Dial(PeerPublicKey([2; 32]), address()))
+}
+
+fn frames(parts: &[&[u8]]) -> Vec<Vec<u8>> {
+    parts.iter().map(|part| part.to_vec()).collect()
+}
+
+fn registered() -> Upstream {
+    let mut upstream = upstream();
+    dial(&mut upstream);
+    let reply = frames(&[b"R", b"local", &[3; 32], &[], &[0; 8]]);
+    step(&mut upstream, 1, Input::Reply(reply));
+    step(
+        &mut upstream,
+        2,
+        Input::Reply(frames(&[b"N", &7_u64.to_be_bytes()])),
+    );
+    upstream
+}
+
+#[test]
+fn it_registers_at_once_and_then_asks_for_the_height() {
+    let mut upstream = upstream();
+    let effects = dial(&mut upstream);
+    assert!(matches!(&effects[0], Effect::Open(..)));
+    let Effect::Send(request) = &effects[1] else {
+        panic!("{effects:?}");
+    };
+    let expected = frames(&[
+        b"local",
+        b"R",
+        b"local",
+        &[1; 32],
+        &[9],
+        &1000_u64.to_be_bytes(),
+    ]);
+    assert_eq!(*request, expected);
+    let reply = frames(&[b"R", b"local", &[3; 32], b"l", &5_u64.to_be_bytes()]);
+    let effects = step(&mut upstream, 1, Input::Reply(reply));
+    assert!(effects.contains(&Effect::Learned(vec![3; 32], b"l".to_vec(), 5)));
+    assert!(effects.contains(&Effect::Send(frames(&[b"local", b"N"]))));
+    assert!(upstream.is_registered());
+    step(
+        &mut upstream,
+        2,
+        Input::Reply(frames(&[b"N", &7_u64.to_be_bytes()])),
+    );
+    assert_eq!(upstream.height(), 7);
+}
+
+#[test]
+fn an_answer_that_ends_the_reference_is_no_registration() {
+    for reply in [
+        frames(&[b"R", b"local", &[3; 32], b"l", &[0; 7]]),
+        frames(&[b"R", b"testing", &[3; 32], b"l", &[0; 8]]),
+        frames(&[b"E", b"invalid public key"]),
+        frames(&[b"R"]),
+        Vec::new(),
+    ] {
+        let mut upstream = upstream();
+        dial(&mut upstream);
+        step(&mut upstream, 1, Input::Reply(reply));
+        assert!(!upstream.is_registered());
+        let again = step(&mut upstream, 30_001, Input::Wake);
+        assert!(matches!(&again[0], Effect::Send(request) if request[1] == b"R"));
+    }
+}
+
+#[test]
+fn a_stream_of_news_does_not_keep_the_height_from_being_asked() {
+    let mut upstream = registered();
+    let mut asked = 0;
+    for second in 0..120 {
+        let now = 2 + second * 1000;
+        let mut effects = step(&mut upstream, now, Input::News(frames(&[b"peer", b"k"])));
+        while let Some(effect) = effects.pop() {
+            if let Effect::Send(request) = effect {
+                asked += u32::from(request[1] == b"N");
+                let reply = if request[1] == b"N" {
+                    frames(&[b"N", &7_u64.to_be_bytes()])
+                } else {
+                    frames(&[b"peer", b"A"])
+                };
+                effects.extend(step(&mut upstream, now, Input::Reply(reply)));
+            }
+        }
+    }
+    assert!(asked >= 3, "{asked}");
+}
+
+#[test]
+fn silence_after_a_height_request_loses_the_registration_and_the_height() {
+    let mut upstream = registered();
+    step(&mut upstream, 30_002, Input::Wake);
+    let effects = step(&mut upstream, 90_002, Input::Wake);
+    assert!(effects.contains(&Effect::Lost));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Open(..)))
+    );
+    assert_eq!(upstream.height(), 0);
+}
+
+#[test]
+fn a_question_has_one_answer_whatever_happens() {
+    let mut upstream = registered();
+    let effects = step(&mut upstream, 3, Input::Ask(Question::Digest(4)));
+    assert!(matches!(&effects[0], Effect::Send(request) if request[1] == b"H"));
+    step(&mut upstream, 3, Input::Ask(Question::Block(5)));
+    let effects = step(&mut upstream, 4, Input::Reply(frames(&[b"H", &[6; 32]])));
+    let answer = Answer::Digest(BlockDigest([6; 32]));
+    assert!(effects.contains(&Effect::Answered(Question::Digest(4), answer)));
+    let effects = step(&mut upstream, 5, Input::Close);
+    let failed = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Answered(Question::Block(5), Answer::Failed(_))
+        )
+    };
+    assert!(effects.iter().any(failed));
+    let effects = step(&mut upstream, 6, Input::Ask(Question::Block(6)));
+    assert!(matches!(
+        &effects[0],
+        Effect::Answered(Question::Block(6), Answer::Failed(_))
+    ));
+}
+
+#[test]
+fn news_are_bounded_and_for_registered_peers_alone() {
+    let mut closed = upstream();
+    step(&mut closed, 0, Input::News(frames(&[b"peer"])));
+    assert_eq!(closed.dropped(), 1);
+    let mut open = registered();
+    for _ in 0..NEWS_MAX + 5 {
+        step(&mut open, 3, Input::News(frames(&[b"peer"])));
+    }
+    assert_eq!(open.dropped(), 4, "one is on its way");
+}
