@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod block;
 pub mod chain;
+pub mod codec;
 pub mod connector;
 pub mod currency;
 pub mod id;
