@@ -40,6 +40,8 @@ pub struct Chain {
     pub work_interval_ms: Millis,
     /// Where `nodes = "chain"` looks for TXT records, if the chain has such a place.
     pub dns_domain: Option<&'static str>,
+    /// Whether an operator may say that a payment was seen: on private networks alone.
+    pub simulated_payments: bool,
     /// What holds on every chain of the rule set.
     pub rules: Rules,
 }
@@ -150,6 +152,7 @@ pub static BITMARK: Chain = Chain {
     issue_base: 2048.0,
     work_interval_ms: 60_000,
     dns_domain: Some("nodes.live.bitmark.com"),
+    simulated_payments: false,
     rules: V8_2,
 };
 
@@ -165,6 +168,7 @@ pub static TESTING: Chain = Chain {
     issue_base: 256.0,
     work_interval_ms: 15_000,
     dns_domain: Some("nodes.test.bitmark.com"),
+    simulated_payments: false,
     rules: V8_2,
 };
 
@@ -180,6 +184,7 @@ pub static LOCAL: Chain = Chain {
     issue_base: 256.0,
     work_interval_ms: 15_000,
     dns_domain: Some("nodes.localdomain"),
+    simulated_payments: true,
     rules: V8_2,
 };
 
@@ -195,6 +200,7 @@ pub static DEVNET: Chain = Chain {
     issue_base: 256.0,
     work_interval_ms: 1_000,
     dns_domain: None,
+    simulated_payments: true,
     rules: V8_2,
 };
 

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod codec;
 pub mod connector;
 pub mod currency;
+pub mod engine;
 pub mod id;
 pub mod keys;
 pub mod ledger;

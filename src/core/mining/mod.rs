@@ -2,7 +2,7 @@
 //! clients find for issues (`proto/reservoir.md`, section 7).
 
 pub mod assembly;
-mod machine;
+pub mod machine;
 pub mod proof;
 pub mod search;
 pub mod submission;

@@ -1,0 +1,366 @@
+//! Blocks on their way into the ledger: a bounded queue, one at a time, no digest computed twice
+//! (`proto/blocks.md`, sections 8, 10 and 12; `proto/peer.md`, section 15).
+//!
+//! A branch that replaces ours goes in whole or not at all: it is tried on a copy, and stored as
+//! one batch.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::peers::header_bytes;
+use super::{Effect, Engine, Importance, Step};
+use crate::core::block::{BlockError, HEADER_BYTES, Header};
+use crate::core::connector;
+use crate::core::id::BlockDigest;
+use crate::core::ledger::{Applied, LedgerError};
+use crate::core::mining::machine as mining;
+use crate::core::reservoir::Confirmed;
+use crate::core::state::Overlay;
+
+/// Blocks that wait (`proto/peer.md`, section 5).
+pub const QUEUE_MAX: usize = 50;
+/// Their bytes.
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Digests that are remembered.
+const DIGESTS_MAX: usize = 512;
+
+/// What a digest is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DigestFor {
+    Block,
+    Mining(u64),
+}
+
+/// Where a block came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A message: passed on when it is in.
+    News,
+    /// Our own miner: likewise.
+    Local,
+    /// Fetched by the connector, who is told; not passed on.
+    Fetched,
+}
+
+#[derive(Debug)]
+enum Work {
+    One { packed: Vec<u8>, origin: Origin },
+    Branch { common: u64, blocks: Vec<Vec<u8>> },
+}
+
+impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One { packed, .. } => packed.len(),
+            Self::Branch { blocks, .. } => blocks.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+type HeaderBytes = [u8; HEADER_BYTES];
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    waiting: VecDeque<Work>,
+    bytes: usize,
+    current: Option<Work>,
+    asked: Option<HeaderBytes>,
+    digests: BTreeMap<HeaderBytes, BlockDigest>,
+    order: VecDeque<HeaderBytes>,
+}
+
+impl Pipeline {
+    fn remember(&mut self, header: HeaderBytes, digest: BlockDigest) {
+        if self.digests.insert(header, digest).is_none() {
+            self.order.push_back(header);
+        }
+        while self.order.len() > DIGESTS_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.digests.remove(&oldest);
+            }
+        }
+    }
+
+    fn push(&mut self, work: Work, to_front: bool) -> bool {
+        let bytes = work.bytes();
+        if self.waiting.len() >= QUEUE_MAX || self.bytes + bytes > QUEUE_BYTES_MAX {
+            return false;
+        }
+        self.bytes += bytes;
+        if to_front {
+            self.waiting.push_front(work);
+        } else {
+            self.waiting.push_back(work);
+        }
+        true
+    }
+
+    fn pop(&mut self) -> Option<Work> {
+        let work = self.waiting.pop_front()?;
+        self.bytes -= work.bytes();
+        Some(work)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + usize::from(self.current.is_some())
+    }
+}
+
+impl Engine {
+    /// A block message in mode Normal.
+    pub(super) fn block_news(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
+        // What cannot go in now costs no place in the queue.
+        if let Err(error) = self.ledger.precheck(&packed, step.now.wall) {
+            self.refused_news(step, &packed, &error);
+            return;
+        }
+        let origin = Origin::News;
+        if !self.blocks.push(Work::One { packed, origin }, false) {
+            self.stats.refuse("block queue is full");
+        }
+        self.pump(step);
+    }
+
+    /// A block of our own miner.
+    pub(super) fn mined(&mut self, step: &mut Step<'_>, packed: Vec<u8>, digest: BlockDigest) {
+        if let Some(header) = header_bytes(&packed) {
+            self.blocks.remember(header, digest);
+        }
+        let origin = Origin::Local;
+        if !self.blocks.push(Work::One { packed, origin }, true) {
+            self.stats.refuse("block queue is full");
+        }
+        self.pump(step);
+    }
+
+    /// A block for the connector.
+    pub(super) fn fetched(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
+        let origin = Origin::Fetched;
+        if self.blocks.push(Work::One { packed, origin }, true) {
+            self.pump(step);
+        } else {
+            let why = connector::Input::Refused("block queue is full".to_owned());
+            self.connect_on_time(step, why);
+        }
+    }
+
+    /// A branch for the connector.
+    pub(super) fn switch(&mut self, step: &mut Step<'_>, common: u64, blocks: Vec<Vec<u8>>) {
+        // The connector has one at most, and bounded it.
+        self.blocks
+            .waiting
+            .push_front(Work::Branch { common, blocks });
+        self.blocks.bytes += self.blocks.waiting.front().map_or(0, Work::bytes);
+        self.pump(step);
+    }
+
+    pub(super) fn ask_digest(
+        &mut self,
+        step: &mut Step<'_>,
+        purpose: DigestFor,
+        header: Box<HeaderBytes>,
+    ) {
+        let request = self.next_digest;
+        self.next_digest += 1;
+        self.digests.insert(request, purpose);
+        step.out.push(Effect::Digest(request, header));
+    }
+
+    pub(super) fn digest(&mut self, step: &mut Step<'_>, request: u64, digest: BlockDigest) {
+        match self.digests.remove(&request) {
+            Some(DigestFor::Mining(request)) => {
+                self.mine(step, mining::Input::Digest { request, digest });
+            }
+            Some(DigestFor::Block) => {
+                if let Some(header) = self.blocks.asked.take() {
+                    self.blocks.remember(header, digest);
+                }
+                self.pump(step);
+            }
+            None => {}
+        }
+    }
+
+    /// Goes on with the queue as far as digests are known.
+    fn pump(&mut self, step: &mut Step<'_>) {
+        while self.blocks.asked.is_none() && step.fault.is_none() {
+            let Some(work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
+                return;
+            };
+            match self.missing_digest(step, &work) {
+                Err(error) => self.finish(step, work, Err(error.into())),
+                Ok(Some(header)) => {
+                    self.blocks.asked = Some(header);
+                    self.blocks.current = Some(work);
+                    self.ask_digest(step, DigestFor::Block, Box::new(header));
+                }
+                Ok(None) => {
+                    let result = self.put(step, &work);
+                    self.finish(step, work, result);
+                }
+            }
+        }
+    }
+
+    /// The header whose digest is wanted next; cheap checks come first.
+    fn missing_digest(
+        &self,
+        step: &Step<'_>,
+        work: &Work,
+    ) -> Result<Option<HeaderBytes>, BlockError> {
+        let unknown = |packed: &[u8]| {
+            header_bytes(packed).filter(|header| !self.blocks.digests.contains_key(header))
+        };
+        match work {
+            Work::One { packed, .. } => {
+                self.ledger.precheck(packed, step.now.wall)?;
+                Ok(unknown(packed))
+            }
+            Work::Branch { blocks, .. } => {
+                // Each digest is checked before the next is spent.
+                for packed in blocks {
+                    let (header, _) = Header::unpack(packed)?;
+                    header.check(self.settings.chain, step.now.wall)?;
+                    let known =
+                        header_bytes(packed).and_then(|bytes| self.blocks.digests.get(&bytes));
+                    match known {
+                        Some(digest) if header.proves(digest) => {}
+                        Some(_) => return Err(BlockError::HeaderDifficulty),
+                        None => return Ok(unknown(packed)),
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn digest_known(&self, packed: &[u8]) -> BlockDigest {
+        header_bytes(packed)
+            .and_then(|header| self.blocks.digests.get(&header).copied())
+            .unwrap_or_default()
+    }
+
+    fn put(&mut self, step: &mut Step<'_>, work: &Work) -> Result<(), LedgerError> {
+        match work {
+            Work::One { packed, .. } => {
+                let digest = self.digest_known(packed);
+                let applied = self
+                    .ledger
+                    .apply(&step.state, packed, digest, step.now.wall)?;
+                self.applied(step, applied);
+                self.tell_mining_tip(step);
+                Ok(())
+            }
+            Work::Branch { common, blocks } => self.put_branch(step, *common, blocks),
+        }
+    }
+
+    fn put_branch(
+        &mut self,
+        step: &mut Step<'_>,
+        common: u64,
+        blocks: &[Vec<u8>],
+    ) -> Result<(), LedgerError> {
+        let mut ledger = self.ledger.clone();
+        let mut trial = Overlay::with(&step.state, crate::core::state::Batch::new());
+        let mut returned = Vec::new();
+        while ledger.height() > common {
+            let undone = ledger.undo_top(&trial)?;
+            trial.extend(undone.batch);
+            returned.push(undone.returned);
+        }
+        let mut all = Vec::new();
+        for packed in blocks {
+            let digest = self.digest_known(packed);
+            let applied = ledger.apply(&trial, packed, digest, step.now.wall)?;
+            trial.extend(applied.batch.clone());
+            all.push(applied);
+        }
+        let batch = trial.into_batch();
+        step.state.extend(batch);
+        step.log(
+            Importance::Warning,
+            format!(
+                "switched to a longer branch: blocks {} to {} were taken off, the height is {} now",
+                common + 1,
+                self.ledger.height(),
+                ledger.height()
+            ),
+        );
+        self.ledger = ledger;
+        // Lowest first, as they were made; against the chain as it is now.
+        let records = returned.into_iter().rev().flatten().collect();
+        let state = Confirmed {
+            view: &step.state,
+            ledger: &self.ledger,
+        };
+        self.reservoir.returned(step.now, records, state);
+        for applied in &all {
+            self.reservoir
+                .confirmed(step.now, applied.tip.number, &applied.confirmed);
+            self.stats.blocks += 1;
+        }
+        self.take_reservoir_changes(step);
+        self.tell_mining_tip(step);
+        Ok(())
+    }
+
+    fn applied(&mut self, step: &mut Step<'_>, applied: Applied) {
+        step.state.extend(applied.batch);
+        self.stats.blocks += 1;
+        self.reservoir
+            .confirmed(step.now, applied.tip.number, &applied.confirmed);
+        self.take_reservoir_changes(step);
+        step.log(
+            Importance::Information,
+            format!(
+                "block {} with {} records, digest {}",
+                applied.tip.number,
+                applied.confirmed.len(),
+                applied.tip.digest.display()
+            ),
+        );
+    }
+
+    fn finish(&mut self, step: &mut Step<'_>, work: Work, result: Result<(), LedgerError>) {
+        if let Err(LedgerError::Store(fault)) = &result {
+            Self::store_fault(step, fault);
+            return;
+        }
+        match work {
+            Work::Branch { .. } => {
+                let input = match result {
+                    Ok(()) => connector::Input::Switched,
+                    Err(e) => connector::Input::Refused(e.to_string()),
+                };
+                self.connect_on_time(step, input);
+            }
+            Work::One { packed, origin } => match (result, origin) {
+                (Ok(()), Origin::Fetched) => {
+                    self.connect_on_time(step, connector::Input::Applied);
+                }
+                (Ok(()), Origin::News | Origin::Local) => {
+                    self.relay(step, vec![b"block".to_vec(), packed]);
+                    self.connect_on_time(step, connector::Input::Changed);
+                }
+                (Err(e), Origin::Fetched) => {
+                    self.connect_on_time(step, connector::Input::Refused(e.to_string()));
+                }
+                (Err(LedgerError::Refused(error)), _) => {
+                    self.refused_news(step, &packed, &error);
+                }
+                (Err(e), _) => step.log(Importance::Warning, format!("a block: {e}")),
+            },
+        }
+    }
+
+    fn refused_news(&mut self, step: &mut Step<'_>, packed: &[u8], error: &BlockError) {
+        self.stats.refuse(&error.to_string());
+        step.log(Importance::Detail, format!("block refused: {error}"));
+        let ahead = matches!(error, BlockError::PreviousDigest)
+            && Header::unpack(packed).is_ok_and(|(header, _)| header.number > self.ledger.height());
+        if ahead {
+            self.connect_on_time(step, connector::Input::Hint);
+        }
+    }
+}

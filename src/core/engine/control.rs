@@ -1,0 +1,222 @@
+//! What the operator asks and tells through the control socket: one object with a `command`, one
+//! answer. What is about sockets and logs alone is answered by the shell.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Effect, Engine, Step};
+use crate::core::currency::Currency;
+use crate::core::id::{PayId, TxId};
+use crate::core::keys::PeerPublicKey;
+use crate::core::reservoir::{Confirmed, PaymentDetail, Seen};
+use crate::core::wire::connection::Connection;
+
+fn field<'a>(question: &'a Value, name: &str) -> Result<&'a str, String> {
+    question
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("{name} is missing"))
+}
+
+fn key_of(question: &Value) -> Result<PeerPublicKey, String> {
+    PeerPublicKey::from_text(field(question, "key")?)
+        .map_err(|_| "key: 64 hex digits are wanted".to_owned())
+}
+
+impl Engine {
+    pub(super) fn control(&mut self, step: &mut Step<'_>, token: u64, question: &Value) {
+        let answer = match field(question, "command") {
+            Ok("status") => Ok(self.status_json(step)),
+            Ok("peers") => Ok(self.peers_json()),
+            Ok("connect") => self.control_connect(step, question),
+            Ok("disconnect") => key_of(question).map(|key| {
+                let was = self.disconnect(step, &key);
+                json!({"disconnected": was})
+            }),
+            Ok("payment-seen") => self.payment_seen(step, question),
+            Ok("transaction") => self.transaction(step, question),
+            Ok("accept-fork") => question
+                .get("height")
+                .and_then(Value::as_u64)
+                .map(|height| {
+                    self.connector.accept_fork(height);
+                    json!({"accepted": height})
+                })
+                .ok_or_else(|| "height is missing".to_owned()),
+            Ok(other) => Err(format!("{other:?} is no command")),
+            Err(e) => Err(e),
+        };
+        // After the flush: what was told is kept.
+        step.after.push(Effect::Control(token, answer));
+    }
+
+    fn status_json(&self, step: &Step<'_>) -> Value {
+        let status = self.status();
+        let counts = self.reservoir.counts();
+        let registered = self
+            .upstreams
+            .iter()
+            .filter(|place| place.upstream.is_registered())
+            .count();
+        let dropped: u64 = self.upstreams.iter().map(|p| p.upstream.dropped()).sum();
+        json!({
+            "chain": self.settings.chain.name,
+            "mode": if status.normal { "Normal" } else { "Resynchronise" },
+            "state": self.connector.state(),
+            "height": status.height,
+            "digest": self.ledger.tip().digest,
+            "uptimeSeconds": step.now.mono.saturating_sub(self.started) / 1000,
+            "upstreams": registered,
+            "peersKnown": self.announce.peers().len(),
+            "rpcsKnown": self.announce.rpcs().services().len(),
+            "subscriptions": self.subscriptions.len(),
+            "blocksStored": self.stats.blocks,
+            "blocksWaiting": self.blocks.len(),
+            "newsDropped": dropped,
+            "publishedOther": self.stats.published_other,
+            "reservoir": {
+                "pending": counts.unverified_tx_index,
+                "pendingSets": counts.unverified_tx_entries,
+                "verified": counts.verified_tx,
+                "assets": counts.assets,
+                "orphanPayments": counts.orphan_payment,
+                "bytes": counts.bytes,
+                "refusedFull": counts.refused_full,
+                "expired": counts.expired,
+                "taken": self.stats.taken,
+            },
+            "refused": self.stats.refused,
+        })
+    }
+
+    fn peers_json(&self) -> Value {
+        let upstreams: Vec<Value> = self
+            .upstreams
+            .iter()
+            .filter_map(|place| {
+                let (key, address) = place.upstream.target()?;
+                Some(json!({
+                    "key": key,
+                    "address": address.to_string(),
+                    "registered": place.upstream.is_registered(),
+                    "height": place.upstream.height(),
+                    "static": place.is_static,
+                }))
+            })
+            .collect();
+        let known: Vec<Value> = self
+            .announce
+            .peers()
+            .iter()
+            .map(|(key, entry)| {
+                let addresses: Vec<String> = crate::core::wire::connection::list(entry.listeners())
+                    .map(|c| c.to_string())
+                    .collect();
+                json!({"key": hex::encode(key), "listeners": addresses, "time": entry.time()})
+            })
+            .collect();
+        let publishers: Vec<Value> = self
+            .subscriptions
+            .iter()
+            .map(
+                |s| json!({"key": s.key, "address": s.address.to_string(), "messages": s.messages}),
+            )
+            .collect();
+        json!({"upstreams": upstreams, "known": known, "publishers": publishers})
+    }
+
+    fn control_connect(&mut self, step: &mut Step<'_>, question: &Value) -> Result<Value, String> {
+        let key = key_of(question)?;
+        let address = Connection::from_text(field(question, "address")?)
+            .map_err(|e| format!("address: {e}"))?;
+        if key == self.settings.own.key {
+            return Err("connecting to self forbidden".to_owned());
+        }
+        self.connect_now(step, key, address);
+        Ok(json!({"connecting": key, "address": address.to_string()}))
+    }
+
+    fn transaction(&self, step: &Step<'_>, question: &Value) -> Result<Value, String> {
+        let id: TxId = field(question, "txId")?
+            .parse()
+            .map_err(|e| format!("txId: {e}"))?;
+        let state = Confirmed {
+            view: &step.state,
+            ledger: &self.ledger,
+        };
+        let status = self
+            .reservoir
+            .status(&id, state)
+            .map_err(|e| e.to_string())?;
+        Ok(json!({"txId": id, "status": status.text()}))
+    }
+
+    /// A payment was seen, or shall be taken as seen: on private networks alone.
+    fn payment_seen(&mut self, step: &mut Step<'_>, question: &Value) -> Result<Value, String> {
+        let chain = self.settings.chain;
+        if !chain.simulated_payments {
+            return Err(format!(
+                "payments are not simulated on chain {}: they are watched for in the coins' own networks",
+                chain.name
+            ));
+        }
+        let pay_id: PayId = field(question, "payId")?
+            .parse()
+            .map_err(|e| format!("payId: {e}"))?;
+        let detail = match question.get("amounts").and_then(Value::as_object) {
+            Some(amounts) => {
+                let currency: Currency = field(question, "currency")?
+                    .parse()
+                    .map_err(|e| format!("currency: {e}"))?;
+                let amounts = amounts
+                    .iter()
+                    .map(|(address, amount)| {
+                        let amount = amount
+                            .as_u64()
+                            .or_else(|| amount.as_str()?.parse().ok())
+                            .ok_or_else(|| format!("the amount for {address} is no number"))?;
+                        Ok((address.clone().into_bytes(), amount))
+                    })
+                    .collect::<Result<BTreeMap<_, _>, String>>()?;
+                PaymentDetail {
+                    currency,
+                    tx_id: String::new(),
+                    amounts,
+                }
+            }
+            None => match self.reservoir.payments_due(&pay_id) {
+                None => {
+                    return Ok(json!({"payId": pay_id, "status": "Unknown"}));
+                }
+                Some(due) => exact(due.and_then(|alternatives| alternatives.into_iter().next())),
+            },
+        };
+        let seen = self
+            .reservoir
+            .payment_seen(step.now, pay_id, detail)
+            .map_err(|e| e.to_string())?;
+        self.take_reservoir_changes(step);
+        let status = match seen {
+            Seen::Verified => "Verified",
+            Seen::Orphan => "Kept",
+        };
+        Ok(json!({"payId": pay_id, "status": status}))
+    }
+}
+
+/// A payment of just what is due.
+fn exact(due: Option<Vec<crate::core::currency::Payment>>) -> PaymentDetail {
+    let due = due.unwrap_or_default();
+    let currency = due.first().map_or(Currency::Bitcoin, |p| p.currency);
+    let mut amounts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for payment in due {
+        let sum = amounts.entry(payment.address).or_default();
+        *sum = sum.saturating_add(payment.amount);
+    }
+    PaymentDetail {
+        currency,
+        tx_id: String::new(),
+        amounts,
+    }
+}

@@ -1,0 +1,509 @@
+//! The whole node as one machine: ledger, pools, peers, synchronisation and mining, joined.
+//!
+//! It is handed what happened and the time, reads the store through a [`View`], and hands back
+//! effects. What a step changes in the store is one batch in front; replies that promise something
+//! stand in [`Effect::Commit`] and leave after the flush. So a simulator can run many nodes in one
+//! thread, and the running node only performs.
+//!
+//! | input | who decides |
+//! | --- | --- |
+//! | a request, a published message | `news.rs`, by kind |
+//! | a reply on a socket of ours | the upstream of that place, then announce and connector |
+//! | a digest | `blocks.rs`: the block goes in, or not; or mining: a submission is good |
+//! | a submission | mining |
+//! | a question of the operator | `control.rs` |
+//! | the time | whoever asked for it |
+//!
+//! Bounds: those of the machines; [`blocks::QUEUE_MAX`] blocks wait.
+
+mod blocks;
+pub mod control;
+mod news;
+mod peers;
+mod settings;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use super::announce::{self, Announce};
+use super::block::HEADER_BYTES;
+use super::connector::{Connector, Mode};
+use super::id::BlockDigest;
+use super::keys::PeerPublicKey;
+use super::ledger::{Ledger, LedgerError};
+use super::listener::{Asked, News, Reply, Ticket};
+use super::mining::machine::{self as mining, Mining};
+use super::reservoir::{Confirmed, Reservoir, ReservoirError};
+use super::state::{Batch, Overlay, StoreFault, View};
+use super::time::{Millis, Now};
+use super::upstream::Upstream;
+use super::wire::connection::Connection;
+
+pub use settings::{Settings, StaticPeer, Timing};
+
+/// Names a socket of ours that goes out.
+pub type SocketId = u64;
+/// Who sent something: a number for its key or connection; 0 is this node.
+pub type Source = u64;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A request that the socket thread did not answer itself.
+    Request {
+        /// Where the reply goes.
+        ticket: Ticket,
+        /// Who asks.
+        source: Source,
+        /// The key of its session.
+        client: Option<[u8; 32]>,
+        /// What it asks for.
+        asked: Asked,
+    },
+    /// A publisher said something.
+    Published(SocketId, News),
+    /// A publisher said something that is no news of ours.
+    PublishedOther(SocketId),
+    /// A reply came.
+    Reply(SocketId, Vec<Vec<u8>>),
+    /// A socket broke.
+    Broken(SocketId, String),
+    /// The digest that was asked for.
+    Digest(u64, BlockDigest),
+    /// A miner handed something in.
+    Submission(u64, Vec<u8>),
+    /// The operator asks.
+    Control(u64, Value),
+    /// A peer from DNS or the peer file.
+    Bootstrap([u8; 32], Vec<u8>, u64),
+    /// The time of [`Engine::next_wakeup`] has come.
+    Wake,
+}
+
+/// How important a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// Somebody should look.
+    Warning,
+    /// What happens.
+    Information,
+    /// For who searches an error.
+    Detail,
+}
+
+/// What to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Apply the batch at once; do the effects when it is flushed.
+    Commit(Batch, Vec<Effect>),
+    /// Answer a request.
+    Reply(Ticket, Reply),
+    /// Open a request socket.
+    Dial(SocketId, PeerPublicKey, Connection),
+    /// Open a subscription.
+    Subscribe(SocketId, PeerPublicKey, Connection),
+    /// Send a request.
+    Request(SocketId, Vec<Vec<u8>>),
+    /// Close a socket.
+    Close(SocketId),
+    /// Publish a message.
+    Publish(Vec<Vec<u8>>),
+    /// Compute the digest of a header.
+    Digest(u64, Box<[u8; HEADER_BYTES]>),
+    /// Publish work for miners.
+    Work(String),
+    /// Answer a miner.
+    SubmissionReply(u64, String),
+    /// Answer the operator.
+    Control(u64, Result<Value, String>),
+    /// A line for the log.
+    Log(Importance, String),
+    /// The store cannot be read: the node ends.
+    Fatal(String),
+}
+
+/// What others see of the node, for who answers without asking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Mode Normal.
+    pub normal: bool,
+    /// The height.
+    pub height: u64,
+}
+
+/// Counters for the operator.
+#[derive(Debug, Clone, Default)]
+struct Stats {
+    taken: u64,
+    refused: BTreeMap<String, u64>,
+    blocks: u64,
+    published_other: u64,
+}
+
+/// Most different reasons that are counted.
+const REASONS_MAX: usize = 128;
+
+impl Stats {
+    fn refuse(&mut self, why: &str) {
+        if self.refused.len() < REASONS_MAX || self.refused.contains_key(why) {
+            *self.refused.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+/// A publisher that is listened to.
+#[derive(Debug, Clone)]
+struct Subscription {
+    key: PeerPublicKey,
+    address: Connection,
+    socket: SocketId,
+    heard: Millis,
+    messages: u64,
+}
+
+/// A step under way: the store as it will be, and what is to be done.
+struct Step<'a> {
+    now: Now,
+    state: Overlay<'a>,
+    out: Vec<Effect>,
+    after: Vec<Effect>,
+    fault: Option<String>,
+}
+
+impl Step<'_> {
+    fn log(&mut self, importance: Importance, text: impl Into<String>) {
+        self.out.push(Effect::Log(importance, text.into()));
+    }
+
+    fn fault(&mut self, fault: &dyn std::fmt::Display) {
+        self.fault.get_or_insert_with(|| fault.to_string());
+    }
+}
+
+/// The node.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    ledger: Ledger,
+    reservoir: Reservoir,
+    announce: Announce,
+    connector: Connector,
+    mining: Option<Mining>,
+    upstreams: Vec<peers::Place>,
+    dynamic: VecDeque<usize>,
+    probes: BTreeMap<[u8; 32], (Upstream, Option<SocketId>)>,
+    sockets: BTreeMap<SocketId, peers::Owner>,
+    subscriptions: Vec<Subscription>,
+    next_socket: SocketId,
+    blocks: blocks::Pipeline,
+    digests: BTreeMap<u64, blocks::DigestFor>,
+    next_digest: u64,
+    next_heart: Millis,
+    next_sweep: Millis,
+    stats: Stats,
+    started: Millis,
+}
+
+/// Sets that are told again in one step.
+const BROADCASTS: usize = 16;
+
+impl Engine {
+    /// A node on what the store holds. `first` are changes to store at once: entries that are of
+    /// no use any more.
+    ///
+    /// # Errors
+    /// The store is damaged, or cannot be read.
+    pub fn new(
+        now: Now,
+        settings: Settings,
+        view: &dyn View,
+    ) -> Result<(Self, Batch), LedgerError> {
+        let chain = settings.chain;
+        let ledger = Ledger::load(chain, view)?;
+        let state = Confirmed {
+            view,
+            ledger: &ledger,
+        };
+        let (mut reservoir, _) = Reservoir::load(
+            now,
+            chain,
+            settings.caps,
+            settings.timing.rebroadcast_ms,
+            state,
+        )
+        .map_err(|e| match e {
+            ReservoirError::Store(fault) => LedgerError::Store(fault),
+            other => LedgerError::Damaged(other.to_string()),
+        })?;
+        let (first, _) = reservoir.take_changes();
+        let mut seed = settings.seed;
+        let announce = Announce::new(
+            now,
+            settings.announce.clone(),
+            settings.timing.announce,
+            ChaCha8Rng::from_seed(seed),
+        );
+        seed[0] ^= 0x5a;
+        let mining = settings
+            .mining
+            .clone()
+            .map(|settings| Mining::new(settings, seed));
+        let connector = Connector::new(now, chain, settings.timing.connector);
+        let next_heart = now.mono.saturating_add(settings.timing.heartbeat_ms);
+        let mut engine = Self {
+            ledger,
+            reservoir,
+            announce,
+            connector,
+            mining,
+            upstreams: Vec::new(),
+            dynamic: VecDeque::new(),
+            probes: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            next_socket: 1,
+            blocks: blocks::Pipeline::default(),
+            digests: BTreeMap::new(),
+            next_digest: 1,
+            next_heart,
+            next_sweep: now.mono.saturating_add(settings.timing.sweep_ms),
+            stats: Stats::default(),
+            started: now.mono,
+            settings,
+        };
+        engine.make_places();
+        Ok((engine, first))
+    }
+
+    /// What others see.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        Status {
+            normal: matches!(self.connector.mode(), Mode::Normal),
+            height: self.ledger.height(),
+        }
+    }
+
+    /// The confirmed state.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The peer file to write at the end, if enough is known.
+    #[must_use]
+    pub fn peer_file(&self, now: Now) -> Option<String> {
+        self.announce.peer_file(now.wall)
+    }
+
+    /// Everything that a start brings about.
+    pub fn start(&mut self, now: Now, view: &dyn View, out: &mut Vec<Effect>) {
+        self.run(now, view, out, |engine, step| {
+            engine.dial_static(step);
+            engine.subscribe_all(step);
+            engine.tell_mining_tip(step);
+            engine.connect_on_time(step, super::connector::Input::Wake);
+        });
+    }
+
+    /// When [`Input::Wake`] is wanted.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Millis {
+        let upstreams = self
+            .upstreams
+            .iter()
+            .filter_map(|p| p.upstream.next_wakeup());
+        let probes = self.probes.values().filter_map(|(u, _)| u.next_wakeup());
+        let silence = self.settings.timing.subscription_silence_ms;
+        let subscriptions = self
+            .subscriptions
+            .iter()
+            .map(|s| s.heard.saturating_add(silence));
+        let machines = [
+            self.announce.next_wakeup(),
+            self.connector.next_wakeup(),
+            self.reservoir.next_broadcast(),
+            self.mining.as_ref().and_then(Mining::next_wakeup),
+            Some(self.next_heart),
+            Some(self.next_sweep),
+        ];
+        upstreams
+            .chain(probes)
+            .chain(subscriptions)
+            .chain(machines.into_iter().flatten())
+            .min()
+            .unwrap_or(Millis::MAX)
+    }
+
+    /// Takes one input.
+    pub fn step(&mut self, now: Now, input: Input, view: &dyn View, out: &mut Vec<Effect>) {
+        self.run(now, view, out, |engine, step| match input {
+            Input::Request {
+                ticket,
+                source,
+                client,
+                asked,
+            } => engine.request(step, ticket, source, client, asked),
+            Input::Published(socket, news) => engine.published(step, socket, news),
+            Input::PublishedOther(socket) => {
+                engine.stats.published_other += 1;
+                engine.heard(step, socket);
+            }
+            Input::Reply(socket, frames) => engine.reply(step, socket, frames),
+            Input::Broken(socket, why) => engine.broken(step, socket, why),
+            Input::Digest(request, digest) => engine.digest(step, request, digest),
+            Input::Submission(client, frame) => {
+                let input = mining::Input::Submission {
+                    client: mining::Client(client),
+                    frame,
+                };
+                engine.mine(step, input);
+            }
+            Input::Control(token, question) => engine.control(step, token, &question),
+            Input::Bootstrap(key, listeners, timestamp) => {
+                let input = announce::Input::Bootstrap {
+                    key,
+                    listeners,
+                    timestamp,
+                };
+                engine.announce(step, input);
+            }
+            Input::Wake => engine.wake(step),
+        });
+    }
+
+    /// Runs one step: what it changes is seen by the rest of it, and leaves as one batch.
+    fn run(
+        &mut self,
+        now: Now,
+        view: &dyn View,
+        out: &mut Vec<Effect>,
+        step: impl FnOnce(&mut Self, &mut Step<'_>),
+    ) {
+        let mut running = Step {
+            now,
+            state: Overlay::new(view),
+            out: Vec::new(),
+            after: Vec::new(),
+            fault: None,
+        };
+        step(self, &mut running);
+        self.take_reservoir_changes(&mut running);
+        let Step {
+            state,
+            out: now_effects,
+            after,
+            fault,
+            ..
+        } = running;
+        if let Some(fault) = fault {
+            out.push(Effect::Fatal(fault));
+            return;
+        }
+        let batch = state.into_batch();
+        if !batch.is_empty() || !after.is_empty() {
+            out.push(Effect::Commit(batch, after));
+        }
+        out.extend(now_effects);
+    }
+
+    fn wake(&mut self, step: &mut Step<'_>) {
+        let now = step.now.mono;
+        self.wake_peers(step);
+        if self.announce.next_wakeup().is_some_and(|at| at <= now) {
+            self.announce(step, announce::Input::Wake);
+        }
+        if self.connector.next_wakeup().is_some_and(|at| at <= now) {
+            self.connect_on_time(step, super::connector::Input::Wake);
+        }
+        let mining_due = self.mining.as_ref().and_then(Mining::next_wakeup);
+        if mining_due.is_some_and(|at| at <= now) {
+            self.mine(step, mining::Input::Wake);
+        }
+        for (command, bytes) in self.reservoir.due_broadcasts(step.now, BROADCASTS) {
+            self.relay(step, vec![command.as_bytes().to_vec(), bytes]);
+        }
+        if self.next_sweep <= now {
+            self.next_sweep = now.saturating_add(self.settings.timing.sweep_ms.max(1));
+            if self.reservoir.sweep(step.now) {
+                step.log(
+                    Importance::Warning,
+                    "the clock jumped forward by more than an hour; nothing runs out in this sweep",
+                );
+            }
+            self.take_reservoir_changes(step);
+        }
+        if self.next_heart <= now {
+            self.publish(step, vec![b"heart".to_vec(), b"beat".to_vec()]);
+        }
+    }
+
+    /// Puts what the pools changed into the step's batch, and tells mining.
+    fn take_reservoir_changes(&mut self, step: &mut Step<'_>) {
+        let (batch, verified_changed) = self.reservoir.take_changes();
+        step.state.extend(batch);
+        if verified_changed {
+            self.mine(step, mining::Input::VerifiedChanged);
+        }
+    }
+
+    fn mine(&mut self, step: &mut Step<'_>, input: mining::Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let Some(mining) = self.mining.as_mut() else {
+                if let mining::Input::Submission { client, .. } = input {
+                    let text = super::mining::submission::reply("", false);
+                    step.out.push(Effect::SubmissionReply(client.0, text));
+                }
+                return;
+            };
+            let mut effects = Vec::new();
+            mining.step(step.now, input, &mut effects);
+            for effect in effects {
+                match effect {
+                    mining::Effect::NeedRecords(most) => {
+                        let state = Confirmed {
+                            view: &step.state,
+                            ledger: &self.ledger,
+                        };
+                        match self.reservoir.candidates(most, state) {
+                            Ok(records) => inputs.push_back(mining::Input::Records(records)),
+                            Err(e) => step.fault(&e),
+                        }
+                    }
+                    mining::Effect::Publish(text) => step.out.push(Effect::Work(text)),
+                    mining::Effect::Reply { client, text } => {
+                        step.out.push(Effect::SubmissionReply(client.0, text));
+                    }
+                    mining::Effect::ComputeDigest { request, header } => {
+                        self.ask_digest(step, blocks::DigestFor::Mining(request), header);
+                    }
+                    mining::Effect::StoreBlock { packed, digest } => {
+                        self.mined(step, packed, digest);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_mining_tip(&mut self, step: &mut Step<'_>) {
+        let tip = self.ledger.tip();
+        let parent = mining::Parent {
+            number: tip.number,
+            digest: tip.digest,
+            version: tip.version,
+            timestamp: tip.timestamp,
+        };
+        self.mine(step, mining::Input::Tip(parent));
+    }
+
+    fn store_fault(step: &mut Step<'_>, fault: &StoreFault) {
+        step.fault(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests;
