@@ -101,7 +101,9 @@ fn build(logging: &Logging) -> Result<(Box<dyn log::Log>, Log), LoggingError> {
     let newest = directory.join(&logging.file);
     match fs::symlink_metadata(&newest) {
         Ok(found) if !found.is_symlink() => return Err(LoggingError::InTheWay(newest)),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&newest, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(&newest, error));
+        }
         _ => {}
     }
     let (name, ending) = match logging.file.rsplit_once('.') {
