@@ -251,7 +251,6 @@ impl Miner {
         let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success());
         let status = self.child.wait().unwrap();
-        println!("ended after {:?}", begin.elapsed());
         (status.success(), begin.elapsed())
     }
 }
