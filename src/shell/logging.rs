@@ -328,14 +328,14 @@ mod tests {
             ("DEFAULT", Level::Warn),
             ("zmq", Level::Debug),
             ("shell::zmq::outward", Level::Off),
-            ("sled", Level::Error),
+            ("tokio", Level::Error),
         ]
         .map(|(name, level)| (name.to_owned(), level))
         .into();
         let level = |target: &str| level_of(&levels, target);
         assert_eq!(level("bitmarkd::shell::zmq::server"), LevelFilter::Debug);
         assert_eq!(level("bitmarkd::shell::zmq::outward"), LevelFilter::Off);
-        assert_eq!(level("sled::pagecache"), LevelFilter::Error);
+        assert_eq!(level("tokio::runtime"), LevelFilter::Error);
         assert_eq!(level("bitmarkd::shell::zmqx"), LevelFilter::Warn);
         assert_eq!(highest(&levels), LevelFilter::Debug);
         assert_eq!(level_of(&Levels::new(), "x"), LevelFilter::Info);
