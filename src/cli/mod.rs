@@ -2,3 +2,4 @@
 //! show what it says; what is valid is decided in `core`.
 
 pub mod client;
+pub mod recorder;

@@ -3,5 +3,6 @@
 pub mod control;
 pub mod digest;
 pub mod files;
+pub mod logging;
 pub mod store;
 pub mod zmq;

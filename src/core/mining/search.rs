@@ -118,6 +118,12 @@ impl Search {
         self.generation
     }
 
+    /// The work in hand, whether it is searched, handed in or done.
+    #[must_use]
+    pub fn work(&self) -> Option<&Work> {
+        self.current.as_ref().map(|current| &current.work)
+    }
+
     /// The newest work replaces what was there. False when the message is no work, or has a
     /// difficulty that is no number.
     pub fn on_work(&mut self, now: Millis, node: usize, message: &[u8]) -> bool {

@@ -6,4 +6,5 @@ pub mod atomic;
 pub mod certificate;
 pub mod config;
 pub mod dns;
+pub mod identity;
 pub mod pidfile;
