@@ -1,1 +1,363 @@
-//! Builds machines and shells, joins them with bounded channels, starts and stops them.
+//! A running node: machines and shells joined with bounded channels; start and stop in order.
+//!
+//! | thread | what it does | never |
+//! | --- | --- | --- |
+//! | `listener` | reads requests, answers `I`, `N`, errors and unknown words itself | waits |
+//! | `reader` | answers `B` and `H` from the store | decides |
+//! | `owner` | runs the engine, applies its batches | flushes, computes a digest |
+//! | `flusher` | group commit; then lets go of what waited for it | decides |
+//! | `digest-N` | digests | anything else |
+//! | `outward` | all sockets that go out, and the publisher | decides |
+//! | `submission` | what miners hand in | computes |
+//! | `control` | the operator's socket | decides |
+
+mod listener;
+mod operator;
+mod owner;
+mod performer;
+mod setup;
+mod storage;
+mod submission;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::core::engine::{Engine, Importance, Input, Status};
+use crate::core::time::Now;
+use crate::shell::control::ControlServer;
+use crate::shell::digest::DigestWorkers;
+use crate::shell::files::atomic;
+use crate::shell::files::config::Config;
+use crate::shell::logging::Log;
+use crate::shell::store::Flusher;
+use crate::shell::zmq::monitor::Count;
+use crate::shell::zmq::outward::{News as SocketNews, Outward, Publishing};
+use crate::shell::zmq::server::{Binding, Bound, Server};
+use crate::shell::zmq::{Access, AccessThread, Context};
+
+pub use storage::Storage;
+
+/// What `I` gives as version: fixed when the program is built, as in the reference.
+pub const PROTOCOL_VERSION: &str = match option_env!("BITMARKD_PROTOCOL_VERSION") {
+    Some(version) => version,
+    None => "zero",
+};
+
+/// Inputs that wait for the owner. More than requests can be open at a time.
+const OWNER_QUEUE: usize = 16_384;
+/// Requests for blocks and digests that wait.
+const READER_QUEUE: usize = 8_192;
+
+/// The clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let mono = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
+        Now { mono, wall }
+    }
+}
+
+/// What the socket thread knows of the node without asking.
+#[derive(Debug, Default)]
+struct Shown {
+    normal: AtomicBool,
+    height: AtomicU64,
+}
+
+impl Shown {
+    fn set(&self, status: Status) {
+        self.height.store(status.height, Ordering::Release);
+        self.normal.store(status.normal, Ordering::Release);
+    }
+
+    fn get(&self) -> Status {
+        Status {
+            normal: self.normal.load(Ordering::Acquire),
+            height: self.height.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// Where a node's services were bound.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings {
+    /// Requests.
+    pub peer: Vec<SocketAddr>,
+    /// The publisher.
+    pub publish: Vec<SocketAddr>,
+    /// Work for miners.
+    pub work: Vec<SocketAddr>,
+    /// Their results.
+    pub submit: Vec<SocketAddr>,
+}
+
+/// A running node. Dropping it stops it.
+#[derive(Debug)]
+pub struct Node {
+    /// Where its services are.
+    pub bindings: Bindings,
+    stop: Arc<AtomicBool>,
+    fatal: Receiver<String>,
+    listener: Option<Server>,
+    submission: Option<Server>,
+    owner: Option<owner::Owner>,
+    control: Option<ControlServer>,
+    workers: Arc<DigestWorkers>,
+    flusher: Option<Arc<Flusher>>,
+    outward: Option<Outward>,
+    work: Option<Outward>,
+    reader: Option<listener::Readers>,
+    peer_file: std::path::PathBuf,
+    clock: Clock,
+    _access: AccessThread,
+}
+
+fn log(importance: Importance, text: &str) {
+    match importance {
+        Importance::Warning => log::warn!(target: "node", "{text}"),
+        Importance::Information => log::info!(target: "node", "{text}"),
+        Importance::Detail => log::debug!(target: "node", "{text}"),
+    }
+}
+
+impl Node {
+    /// Starts a node. `log` lets the operator change levels while it runs.
+    ///
+    /// # Errors
+    /// What is missing or taken, and what to do.
+    pub fn start(config: &Config, logs: Option<Log>) -> anyhow::Result<Self> {
+        let clock = Clock::new();
+        let setup = setup::read(config)?;
+        let chain = setup.settings.chain;
+        let store = storage::open(config, chain, &|text| log::info!(target: "node", "{text}"))?;
+        let (mut engine, first) = storage::engine(&store, clock.now(), &setup.settings)?;
+        store.apply(&first)?;
+        store.flush()?;
+
+        let context = Context::new()?;
+        let access = Access::default();
+        if !config.peering.allow.is_empty() {
+            let keys = config.peering.allow.iter();
+            let keys = keys.map(|key| crate::core::keys::PeerPublicKey(key.0));
+            access.allow("listen", keys);
+        }
+        let access_thread = AccessThread::start(&context, access.clone())?;
+        let bound = Bound::new(
+            &context,
+            &Binding {
+                name: "listener",
+                key: &setup.peer_key,
+                zap_domain: "listen",
+                addresses: &setup.listen,
+            },
+        )
+        .context("peering.listen")?;
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let shown = Arc::new(Shown::default());
+        shown.set(engine.status());
+        let (inputs, queue) = bounded(OWNER_QUEUE);
+        let (tell_fatal, fatal) = bounded(1);
+
+        // The publisher and everything that goes out.
+        let news = inputs.clone();
+        let chain_of_news = chain;
+        let outward = Outward::start(
+            &context,
+            setup.peer_key.clone(),
+            &Publishing {
+                key: &setup.publish_key,
+                zap_domain: "broadcaster",
+                addresses: &setup.publish,
+            },
+            "outward",
+            move |item| performer::told(chain_of_news, item, &news),
+        )
+        .context("publishing.broadcast")?;
+        let work = Outward::start(
+            &context,
+            setup.proof_key.clone(),
+            &Publishing {
+                key: &setup.proof_key,
+                zap_domain: "publisher",
+                addresses: &setup.work,
+            },
+            "work",
+            |_: SocketNews| {},
+        )
+        .context("proofing.publish")?;
+        let submission_bound = if setup.submit.is_empty() {
+            None
+        } else {
+            let binding = Binding {
+                name: "submission",
+                key: &setup.proof_key,
+                zap_domain: "submit",
+                addresses: &setup.submit,
+            };
+            Some(Bound::new(&context, &binding).context("proofing.submit")?)
+        };
+
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = Arc::new(DigestWorkers::start(chain.digest, cores.min(4))?);
+        let flusher = Arc::new(Flusher::start(store.clone())?);
+        let (answer, answers) = crossbeam_channel::unbounded();
+        let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
+        let operator = operator::Operator::new(inputs.clone(), access.clone(), logs);
+        let performer = performer::Performer {
+            outward: outward.orders(),
+            work: work.orders(),
+            replies: answer.clone(),
+            listener: bound.waker.clone(),
+            submission_replies: submission_answer,
+            submission: submission_bound.as_ref().map(|bound| bound.waker.clone()),
+            operator: operator.clone(),
+            workers: Arc::clone(&workers),
+            inputs: inputs.clone(),
+            fatal: tell_fatal,
+        };
+
+        let reader = listener::Readers::start(
+            READER_QUEUE,
+            chain,
+            store.clone(),
+            answer,
+            bound.waker.clone(),
+        )?;
+        let bindings = Bindings {
+            peer: bound.addresses.clone(),
+            publish: outward.publishing.clone(),
+            work: work.publishing.clone(),
+            submit: submission_bound
+                .as_ref()
+                .map(|bound| bound.addresses.clone())
+                .unwrap_or_default(),
+        };
+        let connections: Count = bound.connections.clone();
+        let listener = bound.serve(listener::PeerService::new(
+            chain,
+            Arc::clone(&shown),
+            inputs.clone(),
+            reader.queue(),
+            answers,
+            access,
+            Arc::clone(&stop),
+        ))?;
+        let submission = submission_bound
+            .map(|bound| {
+                let service = submission::SubmissionService::new(
+                    inputs.clone(),
+                    submission_answers,
+                    Arc::clone(&stop),
+                );
+                bound.serve(service)
+            })
+            .transpose()?;
+
+        let mut effects = Vec::new();
+        let now = clock.now();
+        engine.start(now, &store, &mut effects);
+        for (key, listeners, timestamp) in setup.bootstrap {
+            let input = Input::Bootstrap(key, listeners, timestamp);
+            engine.step(now, input, &store, &mut effects);
+        }
+        let owner = owner::Owner::start(owner::Parts {
+            engine,
+            store,
+            clock,
+            queue,
+            performer,
+            flusher: Arc::clone(&flusher),
+            shown,
+            stop: Arc::clone(&stop),
+            first: effects,
+        })?;
+        operator.watch(connections);
+        let handler = operator.handler();
+        let control = ControlServer::start(&config.control.socket, handler)
+            .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
+        log::info!(
+            target: "node",
+            "started: chain {}, height {}, key {}, listening at {:?}",
+            chain.name,
+            owner.height(),
+            setup.peer_key.public_key(),
+            bindings.peer
+        );
+        Ok(Self {
+            bindings,
+            stop,
+            fatal,
+            listener: Some(listener),
+            submission,
+            owner: Some(owner),
+            control: Some(control),
+            workers,
+            flusher: Some(flusher),
+            outward: Some(outward),
+            work: Some(work),
+            reader: Some(reader),
+            peer_file: config.peer_file.clone().unwrap_or_default(),
+            clock,
+            _access: access_thread,
+        })
+    }
+
+    /// Waits until the node cannot go on, at most so long; tells why.
+    #[must_use]
+    pub fn wait_for_fault(&self, wait: Duration) -> Option<String> {
+        self.fatal.recv_timeout(wait).ok()
+    }
+
+    /// Stops it: nothing new is taken, what was taken is flushed, the peers are written down.
+    pub fn stop(&mut self) {
+        if self.stop.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        log::info!(target: "node", "stopping");
+        drop(self.control.take());
+        drop(self.submission.take());
+        let engine = self.owner.take().and_then(owner::Owner::join);
+        if let Some(flusher) = self.flusher.take() {
+            // What was acknowledged has left; what was not is not promised.
+            drop(flusher);
+        }
+        drop(self.reader.take());
+        drop(self.listener.take());
+        if let Some(text) = engine.and_then(|engine: Engine| engine.peer_file(self.clock.now()))
+            && let Err(e) = atomic::replace(&self.peer_file, text.as_bytes(), 0o600)
+        {
+            log::warn!(target: "node", "{}: {e}", self.peer_file.display());
+        }
+        self.workers.cancel();
+        drop(self.outward.take());
+        drop(self.work.take());
+        log::info!(target: "node", "stopped");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

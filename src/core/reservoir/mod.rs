@@ -34,6 +34,7 @@ use crate::core::state::{Batch, View};
 use crate::core::time::{Millis, UnixSeconds};
 
 pub use error::{Refusal, ReservoirError};
+pub use expiry::SWEEP_MS;
 pub use issues::StoredIssues;
 pub use messages::{Message, Taken};
 pub use payments::{Alternatives, PaymentDetail, Seen};

@@ -4,6 +4,8 @@
 //! The queue is bounded; the memory of a worker that has had nothing to do for a while is given
 //! back, so that an idle node is small.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ struct Task {
 pub struct DigestWorkers {
     queue: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl DigestWorkers {
@@ -39,17 +42,19 @@ impl DigestWorkers {
     /// The system has no thread for one.
     pub fn start(params: DigestParams, workers: usize) -> std::io::Result<Self> {
         let (queue, tasks) = bounded(QUEUE);
+        let cancelled = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for number in 0..workers.max(1) {
-            let tasks = tasks.clone();
+            let (tasks, over) = (tasks.clone(), Arc::clone(&cancelled));
             let thread = std::thread::Builder::new()
                 .name(format!("digest-{number}"))
-                .spawn(move || work(params, &tasks))?;
+                .spawn(move || work(params, &tasks, &over))?;
             threads.push(thread);
         }
         Ok(Self {
             queue: Some(queue),
             threads,
+            cancelled,
         })
     }
 
@@ -59,14 +64,22 @@ impl DigestWorkers {
         let Some(queue) = &self.queue else {
             return false;
         };
+        if self.cancelled.load(Ordering::SeqCst) {
+            return false;
+        }
         match queue.try_send(Task { header, done }) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
     }
 
-    /// Finishes what is queued and ends the threads.
-    pub fn stop(&mut self) {
+    /// What is queued is dropped from now on; the digests under way are the last ones.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the threads.
+    fn stop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -76,11 +89,12 @@ impl DigestWorkers {
 
 impl Drop for DigestWorkers {
     fn drop(&mut self) {
+        self.cancel();
         self.stop();
     }
 }
 
-fn work(params: DigestParams, tasks: &Receiver<Task>) {
+fn work(params: DigestParams, tasks: &Receiver<Task>, over: &AtomicBool) {
     let mut memory = DigestMemory::new();
     loop {
         let task = if memory.held_kib() == 0 {
@@ -89,6 +103,7 @@ fn work(params: DigestParams, tasks: &Receiver<Task>) {
             tasks.recv_timeout(IDLE)
         };
         match task {
+            Ok(_) if over.load(Ordering::SeqCst) => {}
             Ok(task) => (task.done)(digest(&params, &task.header, &mut memory)),
             Err(RecvTimeoutError::Timeout) => memory.release(),
             Err(RecvTimeoutError::Disconnected) => return,

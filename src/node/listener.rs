@@ -1,0 +1,237 @@
+//! The peer service on its socket thread: what can be answered from the status is answered at once,
+//! the rest goes to the readers or to the owner; replies leave in the order of requests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{PROTOCOL_VERSION, Shown};
+use crate::core::chain::Chain;
+use crate::core::engine::Input;
+use crate::core::keys::PeerPublicKey;
+use crate::core::ledger::read;
+use crate::core::listener::reply::Info;
+use crate::core::listener::{
+    Asked, Connection, Envelope, News, Reply, ReplyOrder, Request, Ticket,
+};
+use crate::shell::store::Store;
+use crate::shell::zmq::monitor::Event;
+use crate::shell::zmq::receive::Received;
+use crate::shell::zmq::server::Service;
+use crate::shell::zmq::{Access, Frames, Waker};
+
+/// Answers that come from other threads.
+pub type Answer = (Ticket, Reply);
+
+/// A question for the readers.
+type Asking = (Ticket, Request);
+
+/// The service.
+pub struct PeerService {
+    chain: &'static Chain,
+    shown: Arc<Shown>,
+    order: ReplyOrder,
+    inputs: Sender<Input>,
+    readers: Sender<Asking>,
+    answers: Receiver<Answer>,
+    leaving: VecDeque<(usize, Frames)>,
+    access: Access,
+    stop: Arc<AtomicBool>,
+}
+
+impl PeerService {
+    /// A service that has answered nothing yet.
+    pub fn new(
+        chain: &'static Chain,
+        shown: Arc<Shown>,
+        inputs: Sender<Input>,
+        readers: Sender<Asking>,
+        answers: Receiver<Answer>,
+        access: Access,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            chain,
+            shown,
+            order: ReplyOrder::new(),
+            inputs,
+            readers,
+            answers,
+            leaving: VecDeque::new(),
+            access,
+            stop,
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: Reply) {
+        self.leaving
+            .extend(self.order.answer(ticket, reply.into_frames()));
+    }
+
+    fn info(&self) -> Reply {
+        let status = self.shown.get();
+        Reply::info(&Info {
+            version: PROTOCOL_VERSION,
+            chain: self.chain.name,
+            normal: status.normal,
+            height: status.height,
+        })
+    }
+
+    fn asked(&mut self, ticket: Ticket, source: u64, client: Option<[u8; 32]>, asked: Asked) {
+        match asked.request {
+            Request::Info => self.answer(ticket, self.info()),
+            Request::Height => self.answer(ticket, Reply::height(self.shown.get().height)),
+            Request::Nothing | Request::News(News::Heart) => {
+                self.answer(ticket, Reply::acknowledge(&asked.command));
+            }
+            Request::Block(_) | Request::Digest(_) => {
+                if self.readers.try_send((ticket, asked.request)).is_err() {
+                    self.answer(ticket, Reply::block_not_found());
+                }
+            }
+            Request::Register(_) | Request::News(_) => {
+                let command = asked.command.clone();
+                let input = Input::Request {
+                    ticket,
+                    source,
+                    client,
+                    asked,
+                };
+                // There is room for every request that can be open; during the stop there is not.
+                if self.inputs.try_send(input).is_err() {
+                    self.answer(ticket, Reply::acknowledge(&command));
+                }
+            }
+        }
+    }
+}
+
+/// A number for who sends: of its key, else of its connection.
+fn source_of(client: Option<[u8; 32]>) -> u64 {
+    let key = client.unwrap_or_default();
+    let [a, b, c, d, e, f, g, h, ..] = key;
+    // 0 is this node; the highest bit marks publishers.
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1).max(1)
+}
+
+impl Service for PeerService {
+    fn message(&mut self, socket: usize, received: Received) {
+        let banned = received
+            .client
+            .is_some_and(|key| self.access.is_banned(&PeerPublicKey(key)));
+        let mut frames = received.frames;
+        if banned || frames.is_empty() {
+            return;
+        }
+        let id = frames.remove(0);
+        let Some((envelope, body)) = Envelope::split(frames) else {
+            return;
+        };
+        let Some(ticket) = self.order.open(Connection { socket, id }, envelope) else {
+            return;
+        };
+        match Asked::read(self.chain, body) {
+            Err(reply) => self.answer(ticket, reply),
+            Ok(asked) if received.over_bytes => {
+                self.answer(ticket, Reply::acknowledge(&asked.command));
+            }
+            Ok(asked) => {
+                let source = source_of(received.client);
+                self.asked(ticket, source, received.client, asked);
+            }
+        }
+    }
+
+    fn woken(&mut self) {
+        while let Ok((ticket, reply)) = self.answers.try_recv() {
+            self.answer(ticket, reply);
+        }
+    }
+
+    fn event(&mut self, _socket: usize, _event: Event) {}
+
+    fn next_reply(&mut self) -> Option<(usize, Frames)> {
+        self.leaving.pop_front()
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// The thread that answers questions about blocks from the store.
+#[derive(Debug)]
+pub struct Readers {
+    queue: Option<Sender<Asking>>,
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Readers {
+    /// Starts it.
+    pub fn start(
+        room: usize,
+        chain: &'static Chain,
+        store: Store,
+        answer: Sender<Answer>,
+        waker: Waker,
+    ) -> std::io::Result<Self> {
+        let (queue, questions) = bounded::<Asking>(room);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || {
+                while let Ok((ticket, request)) = questions.recv() {
+                    if stopped.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let reply = look_up(chain, &store, &request);
+                    let _ = answer.send((ticket, reply));
+                    waker.wake();
+                }
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+            stop,
+        })
+    }
+
+    /// Where questions go.
+    pub fn queue(&self) -> Sender<Asking> {
+        self.queue.clone().unwrap_or_else(|| bounded(0).0)
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // The service holds the other end: one more question wakes the thread.
+        if let Some(queue) = self.queue.take() {
+            let _ = queue.try_send((Ticket(u64::MAX), Request::Info));
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn look_up(chain: &Chain, store: &Store, request: &Request) -> Reply {
+    match request {
+        Request::Block(number) => match read::block(store, *number) {
+            Ok(Some(packed)) => Reply::block(packed),
+            _ => Reply::block_not_found(),
+        },
+        Request::Digest(0 | 1) => Reply::digest(&chain.genesis_digest),
+        Request::Digest(number) => match read::digest(store, *number) {
+            Ok(Some(digest)) => Reply::digest(&digest),
+            _ => Reply::block_not_found(),
+        },
+        _ => Reply::block_not_found(),
+    }
+}

@@ -1,0 +1,125 @@
+//! The thread that owns all state: it steps the engine, applies its batches, and hands everything
+//! else to who performs it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::performer::Performer;
+use super::{Clock, Shown};
+use crate::core::engine::{Effect, Engine, Input};
+use crate::shell::store::{Flusher, Store};
+
+/// Longest sleep, so that a stop is seen.
+const TICK: Duration = Duration::from_millis(200);
+/// Inputs taken before the time is looked at again.
+const TURN: usize = 64;
+
+/// What the thread is made of.
+pub struct Parts {
+    pub engine: Engine,
+    pub store: Store,
+    pub clock: Clock,
+    pub queue: Receiver<Input>,
+    pub performer: Performer,
+    pub flusher: Arc<Flusher>,
+    pub shown: Arc<Shown>,
+    pub stop: Arc<AtomicBool>,
+    pub first: Vec<Effect>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Owner {
+    thread: JoinHandle<Engine>,
+    shown: Arc<Shown>,
+}
+
+impl Owner {
+    /// Starts it.
+    pub fn start(parts: Parts) -> std::io::Result<Self> {
+        let shown = Arc::clone(&parts.shown);
+        let thread = std::thread::Builder::new()
+            .name("owner".to_owned())
+            .spawn(move || parts.run())?;
+        Ok(Self { thread, shown })
+    }
+
+    /// The height.
+    pub fn height(&self) -> u64 {
+        self.shown.get().height
+    }
+
+    /// Waits for its end, which the stop flag brings about; gives the engine back.
+    pub fn join(self) -> Option<Engine> {
+        self.thread.join().ok()
+    }
+}
+
+impl Parts {
+    fn run(mut self) -> Engine {
+        let first = std::mem::take(&mut self.first);
+        self.perform(first);
+        while !self.stop.load(Ordering::SeqCst) {
+            self.wake_if_due();
+            let now = self.clock.now();
+            let wait = self.engine.next_wakeup().saturating_sub(now.mono);
+            let wait = Duration::from_millis(wait).min(TICK);
+            match self.queue.recv_timeout(wait) {
+                Ok(input) => {
+                    self.step(input);
+                    for _ in 1..TURN {
+                        let Ok(input) = self.queue.try_recv() else {
+                            break;
+                        };
+                        self.step(input);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.engine
+    }
+
+    fn wake_if_due(&mut self) {
+        if self.engine.next_wakeup() <= self.clock.now().mono {
+            self.step(Input::Wake);
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        let now = self.clock.now();
+        self.engine.step(now, input, &self.store, &mut effects);
+        self.perform(effects);
+        self.shown.set(self.engine.status());
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            let Effect::Commit(batch, after) = effect else {
+                self.performer.perform(effect);
+                continue;
+            };
+            if let Err(fault) = self.store.apply(&batch) {
+                // What stands in memory is not what stands on disk: no way on from here.
+                self.performer.perform(Effect::Fatal(fault.to_string()));
+                self.stop.store(true, Ordering::SeqCst);
+                return;
+            }
+            if batch.is_empty() && after.is_empty() {
+                continue;
+            }
+            let performer = self.performer.clone();
+            self.flusher
+                .after_flush(Box::new(move |result| match result {
+                    Ok(()) => after.into_iter().for_each(|e| performer.perform(e)),
+                    Err(fault) => performer.perform(Effect::Fatal(fault.to_string())),
+                }));
+        }
+    }
+}

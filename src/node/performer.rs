@@ -1,0 +1,104 @@
+//! Performing effects. Clones are handed to the flusher with what has to wait for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::listener::Answer;
+use super::operator::Operator;
+use crate::core::chain::Chain;
+use crate::core::engine::{Effect, Input};
+use crate::core::listener::request;
+use crate::core::wire::connection::Connection;
+use crate::shell::digest::DigestWorkers;
+use crate::shell::zmq::Waker;
+use crate::shell::zmq::outward::{News, Order, Orders};
+
+/// Everything that effects are performed with.
+#[derive(Clone)]
+pub struct Performer {
+    pub(super) outward: Orders,
+    pub(super) work: Orders,
+    pub(super) replies: Sender<Answer>,
+    pub(super) listener: Waker,
+    pub(super) submission_replies: Sender<(u64, String)>,
+    pub(super) submission: Option<Waker>,
+    pub(super) operator: Operator,
+    pub(super) workers: Arc<DigestWorkers>,
+    pub(super) inputs: Sender<Input>,
+    pub(super) fatal: Sender<String>,
+}
+
+fn socket(address: &Connection) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
+}
+
+impl Performer {
+    /// Performs an effect that is no commit.
+    pub fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Reply(ticket, reply) => {
+                let _ = self.replies.send((ticket, reply));
+                self.listener.wake();
+            }
+            Effect::Dial(id, key, address) => {
+                self.outward.give(Order::Dial(id, key, socket(&address)));
+            }
+            Effect::Subscribe(id, key, address) => {
+                self.outward
+                    .give(Order::Subscribe(id, key, socket(&address)));
+            }
+            Effect::Request(id, frames) => self.outward.give(Order::Request(id, frames)),
+            Effect::Close(id) => self.outward.give(Order::Close(id)),
+            Effect::Publish(frames) => self.outward.give(Order::Publish(frames)),
+            Effect::Work(text) => self.work.give(Order::Publish(vec![text.into_bytes()])),
+            Effect::SubmissionReply(client, text) => {
+                let _ = self.submission_replies.send((client, text));
+                if let Some(waker) = &self.submission {
+                    waker.wake();
+                }
+            }
+            Effect::Digest(request, header) => {
+                let inputs = self.inputs.clone();
+                let done = Box::new(move |digest| {
+                    let _ = inputs.send(Input::Digest(request, digest));
+                });
+                if !self.workers.compute(*header, done) {
+                    log::warn!("a digest found no worker; the node is stopping or overloaded");
+                }
+            }
+            Effect::Control(token, answer) => self.operator.answer(token, answer),
+            Effect::Log(importance, text) => super::log(importance, &text),
+            Effect::Fatal(why) => {
+                let _ = self.fatal.try_send(why);
+            }
+            // Commits are the owner's.
+            Effect::Commit(..) => {}
+        }
+    }
+}
+
+/// What the outgoing sockets tell, as inputs. A full queue drops what publishers say; replies wait.
+pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>) {
+    match news {
+        News::Received(id, frames) => {
+            // Request sockets give replies, subscriptions messages: a reply never begins with the
+            // name of the chain.
+            let is_message = frames
+                .first()
+                .is_some_and(|frame| frame == chain.name.as_bytes());
+            if is_message {
+                let input = request::published(chain, frames)
+                    .map_or(Input::PublishedOther(id), |news| Input::Published(id, news));
+                let _ = inputs.try_send(input);
+            } else {
+                let _ = inputs.try_send(Input::Reply(id, frames));
+            }
+        }
+        News::Connected(_) => {}
+        News::Failed(id, why) => {
+            let _ = inputs.try_send(Input::Broken(id, why));
+        }
+    }
+}

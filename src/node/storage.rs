@@ -1,0 +1,121 @@
+//! Opening the store and bringing it into a state that the engine starts from: an interrupted
+//! rebuild is done again, indexes that contradict themselves are rebuilt, and what cannot be helped
+//! is set aside and the chain fetched again.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::core::block::{DigestMemory, digest};
+use crate::core::chain::Chain;
+use crate::core::engine::{Engine, Settings};
+use crate::core::ledger::{LedgerError, Rebuild, RebuildStep};
+use crate::core::state::{Batch, View};
+use crate::core::time::Now;
+use crate::shell::files::config::Config;
+use crate::shell::store::{CACHE_BYTES, Store};
+
+/// Where a configuration has its store.
+#[derive(Debug, Clone)]
+pub struct Storage(pub PathBuf);
+
+impl Storage {
+    /// The folder of the store.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let name = config.database.name.clone().unwrap_or_default();
+        Self(config.database.directory.join(format!("{name}.sled")))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Another process has it, or the folder is of no use.
+    pub fn open(&self) -> anyhow::Result<Store> {
+        if let Some(parent) = self.0.parent() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .with_context(|| parent.display().to_string())?;
+        }
+        let opened = Store::open(&self.0, CACHE_BYTES)?;
+        if let Some(aside) = opened.set_aside {
+            log::error!(
+                "the store was damaged and is kept at {}; the chain is fetched again",
+                aside.display()
+            );
+        }
+        Ok(opened.store)
+    }
+}
+
+/// Builds all indexes again from the stored blocks.
+///
+/// # Errors
+/// A stored block that breaks a rule, or a fault of the disk.
+pub fn rebuild(
+    store: &Store,
+    chain: &'static Chain,
+    tell: &dyn Fn(&str),
+) -> Result<u64, LedgerError> {
+    let mut rebuild = Rebuild::new(chain);
+    let mut memory = DigestMemory::new();
+    let mut told = 0;
+    loop {
+        match rebuild.step(store)? {
+            RebuildStep::Store(batch) => store.apply(&batch)?,
+            RebuildStep::Digest(_, header) => {
+                rebuild.digest(digest(&chain.digest, &header.pack(), &mut memory));
+            }
+            RebuildStep::Done(batch, ledger) => {
+                store.flush()?;
+                store.apply(&batch)?;
+                store.flush()?;
+                return Ok(ledger.height());
+            }
+        }
+        if rebuild.height() >= told + 1000 {
+            told = rebuild.height();
+            tell(&format!("rebuilding: block {told}"));
+        }
+    }
+}
+
+pub(super) fn open(
+    config: &Config,
+    chain: &'static Chain,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<Store> {
+    let storage = Storage::of(config);
+    let store = storage.open()?;
+    let is_due = Rebuild::is_due(&store)?;
+    let is_whole = crate::core::ledger::Ledger::load(chain, &store).is_ok();
+    if !is_due && is_whole {
+        return Ok(store);
+    }
+    tell("the indexes are built again from the blocks");
+    match rebuild(&store, chain, tell) {
+        Ok(height) => {
+            tell(&format!("the indexes are built up to block {height}"));
+            Ok(store)
+        }
+        Err(LedgerError::Store(fault)) => Err(fault.into()),
+        Err(e) => {
+            log::error!("{e}: the store is set aside and the chain fetched again");
+            drop(store);
+            Store::set_aside(&storage.0)?;
+            storage.open()
+        }
+    }
+}
+
+pub(super) fn engine(
+    store: &Store,
+    now: Now,
+    settings: &Settings,
+) -> anyhow::Result<(Engine, Batch)> {
+    let view: &dyn View = store;
+    Ok(Engine::new(now, settings.clone(), view)?)
+}
