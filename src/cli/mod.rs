@@ -2,4 +2,5 @@
 //! show what it says; what is valid is decided in `core`.
 
 pub mod client;
+pub mod daemon;
 pub mod recorder;

@@ -40,7 +40,7 @@ use crate::shell::zmq::outward::{News as SocketNews, Outward, Publishing};
 use crate::shell::zmq::server::{Binding, Bound, Server};
 use crate::shell::zmq::{Access, AccessThread, Context};
 
-pub use storage::Storage;
+pub use storage::{Storage, rebuild as rebuild_store};
 
 /// What `I` gives as version: fixed when the program is built, as in the reference.
 pub const PROTOCOL_VERSION: &str = match option_env!("BITMARKD_PROTOCOL_VERSION") {
@@ -145,7 +145,11 @@ impl Node {
     ///
     /// # Errors
     /// What is missing or taken, and what to do.
-    pub fn start(config: &Config, logs: Option<Log>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        logs: Option<Log>,
+        accept_fork: Option<u64>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::new();
         let setup = setup::read(config)?;
         let chain = setup.settings.chain;
@@ -153,6 +157,9 @@ impl Node {
         let (mut engine, first) = storage::engine(&store, clock.now(), &setup.settings)?;
         store.apply(&first)?;
         store.flush()?;
+        if let Some(height) = accept_fork {
+            engine.accept_fork(height);
+        }
 
         let context = Context::new()?;
         let access = Access::default();

@@ -6,8 +6,8 @@
 mod chain;
 mod create;
 mod decode;
-mod identity;
-mod network;
+pub mod identity;
+pub mod network;
 mod peer;
 mod push;
 mod target;
@@ -15,6 +15,7 @@ mod trace;
 mod transfer;
 mod watch;
 
+pub use chain::records;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 use thiserror::Error;

@@ -299,6 +299,11 @@ impl Engine {
         self.announce.peer_file(now.wall)
     }
 
+    /// Lets a fork take off blocks down to this height, beyond the protection.
+    pub const fn accept_fork(&mut self, height: u64) {
+        self.connector.accept_fork(height);
+    }
+
     /// Everything that a start brings about.
     pub fn start(&mut self, now: Now, view: &dyn View, out: &mut Vec<Effect>) {
         self.run(now, view, out, |engine, step| {

@@ -1,0 +1,158 @@
+//! `bitmarkd ctl`: asks a running node through its control socket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::shell::control;
+
+/// What the operator wants.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Ctl {
+    /// Mode, height, pools, counters.
+    Status,
+    /// Outgoing connections and peers known.
+    Peers,
+    /// Connect a peer.
+    Connect {
+        /// Its public key.
+        key: String,
+        /// Where it is.
+        address: String,
+    },
+    /// Disconnect a peer.
+    Disconnect {
+        /// Its public key.
+        key: String,
+    },
+    /// Keep a key out.
+    Ban {
+        /// The public key.
+        key: String,
+        /// For how long: a number with s, m, h or d behind it. For ever unless given.
+        #[arg(long = "for", value_name = "TIME")]
+        time: Option<String>,
+    },
+    /// Let a key in again.
+    Unban {
+        /// The public key.
+        key: String,
+    },
+    /// Change how much is logged while the node runs.
+    LogLevel {
+        /// The module, or DEFAULT.
+        module: String,
+        /// trace, debug, info, warn, error or off.
+        level: String,
+    },
+    /// Take a payment as seen; on private networks alone.
+    PaymentSeen {
+        /// The payment id.
+        pay_id: String,
+        /// The coin; what is due is taken as paid unless addresses are given.
+        #[arg(long, requires = "pay")]
+        currency: Option<String>,
+        /// An address with the amount that it got; may be repeated.
+        #[arg(long = "pay", value_name = "ADDRESS=AMOUNT", requires = "currency")]
+        pay: Vec<String>,
+    },
+    /// The state of a transaction.
+    Transaction {
+        /// Its id.
+        tx_id: String,
+    },
+    /// Follow a branch that takes off more blocks than the protection allows, down to this height.
+    AcceptFork {
+        /// The height that stays.
+        height: u64,
+    },
+}
+
+fn seconds(text: &str) -> anyhow::Result<u64> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => bail!("{text:?}: write a number with s, m, h or d behind it, as 30m"),
+    };
+    let number: u64 = number
+        .parse()
+        .with_context(|| format!("{text:?}: write a number with s, m, h or d behind it"))?;
+    Ok(Duration::from_secs(number.saturating_mul(unit)).as_secs())
+}
+
+impl Ctl {
+    /// The request on the socket.
+    ///
+    /// # Errors
+    /// An argument that is none.
+    pub fn request(&self) -> anyhow::Result<Value> {
+        Ok(match self {
+            Self::Status => json!({"command": "status"}),
+            Self::Peers => json!({"command": "peers"}),
+            Self::Connect { key, address } => {
+                json!({"command": "connect", "key": key, "address": address})
+            }
+            Self::Disconnect { key } => json!({"command": "disconnect", "key": key}),
+            Self::Ban { key, time } => {
+                let seconds = time.as_deref().map(seconds).transpose()?;
+                json!({"command": "ban", "key": key, "seconds": seconds})
+            }
+            Self::Unban { key } => json!({"command": "unban", "key": key}),
+            Self::LogLevel { module, level } => {
+                json!({"command": "log-level", "module": module, "level": level})
+            }
+            Self::PaymentSeen {
+                pay_id,
+                currency,
+                pay,
+            } => {
+                let mut request = json!({"command": "payment-seen", "payId": pay_id});
+                if let Some(currency) = currency {
+                    let amounts = pay
+                        .iter()
+                        .map(|text| {
+                            let (address, amount) = text
+                                .split_once('=')
+                                .with_context(|| format!("{text:?}: write ADDRESS=AMOUNT"))?;
+                            Ok((address.to_owned(), json!(amount)))
+                        })
+                        .collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
+                    request["currency"] = json!(currency);
+                    request["amounts"] = Value::Object(amounts);
+                }
+                request
+            }
+            Self::Transaction { tx_id } => json!({"command": "transaction", "txId": tx_id}),
+            Self::AcceptFork { height } => json!({"command": "accept-fork", "height": height}),
+        })
+    }
+}
+
+/// Asks the node and prints its answer.
+///
+/// # Errors
+/// No node answers, or it refuses.
+pub fn run(socket: &Path, ctl: &Ctl) -> anyhow::Result<()> {
+    let answer = control::call(socket, &ctl.request()?)?;
+    println!("{}", serde_json::to_string_pretty(&answer)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(seconds("90s").unwrap(), 90);
+        assert_eq!(seconds("2h").unwrap(), 7200);
+        assert!(seconds("2").is_err());
+        assert!(seconds("").is_err());
+    }
+}

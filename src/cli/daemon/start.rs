@@ -1,0 +1,44 @@
+//! `bitmarkd start`: runs a node until a signal ends it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::node::Node;
+use crate::shell::files::config::Config;
+use crate::shell::files::pidfile::PidFile;
+use crate::shell::logging;
+
+/// How often signals are looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs the node.
+///
+/// # Errors
+/// It cannot start, or cannot go on.
+pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second signal ends the process at once.
+        flag::register_conditional_shutdown(signal, 1, std::sync::Arc::clone(&stop))?;
+        flag::register(signal, std::sync::Arc::clone(&stop))?;
+    }
+    let log = logging::start(&config.logging).context("the log")?;
+    let _pid = config.pidfile.as_deref().map(PidFile::create).transpose()?;
+    let mut node = Node::start(config, Some(log), accept_fork)?;
+    let fault = loop {
+        if stop.load(std::sync::atomic::Ordering::SeqCst) {
+            break None;
+        }
+        if let Some(fault) = node.wait_for_fault(LOOK) {
+            break Some(fault);
+        }
+    };
+    node.stop();
+    match fault {
+        None => Ok(()),
+        Some(fault) => bail!("the node cannot go on: {fault}"),
+    }
+}

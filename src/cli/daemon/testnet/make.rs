@@ -1,0 +1,311 @@
+//! Making a test network: ports, keys, configurations, processes, and the file that tells of them.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::{moment, now, supervisor_file, write_json};
+use crate::cli::client::identity as identities;
+use crate::cli::client::network::{
+    Endpoints, FILE, IdentityEntry, Miner, MiningEndpoints, Network, NodeEntry,
+};
+use crate::core::announce::peer_file;
+use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
+use crate::core::wire::connection::{Connection, pack_list};
+use crate::shell::files::config::Variables;
+use crate::shell::files::{atomic, identity};
+use crate::shell::zmq::requester::fresh_key;
+
+const NODE: &str = include_str!("../../../../testnet/node.toml");
+const RECORDER: &str = include_str!("../../../../testnet/recorder.toml");
+
+/// Ports that are free; they are held until all are chosen.
+struct Ports(Vec<TcpListener>);
+
+impl Ports {
+    fn take(&mut self, host: &str) -> anyhow::Result<u16> {
+        let listener = TcpListener::bind((host, 0)).with_context(|| {
+            format!("no port on {host}: a test network needs IPv4 and IPv6 on loopback")
+        })?;
+        let port = listener.local_addr()?.port();
+        self.0.push(listener);
+        Ok(port)
+    }
+}
+
+struct Plan {
+    name: String,
+    directory: PathBuf,
+    peer: PeerPrivateKey,
+    proof: PeerPrivateKey,
+    peer4: u16,
+    peer6: u16,
+    publish4: u16,
+    publish6: u16,
+    work: u16,
+    submit: u16,
+}
+
+impl Plan {
+    fn listeners(&self) -> anyhow::Result<Vec<u8>> {
+        let v4 = Connection::from_text(&format!("127.0.0.1:{}", self.peer4))?;
+        let v6 = Connection::from_text(&format!("[::1]:{}", self.peer6))?;
+        Ok(pack_list([&v4, &v6]))
+    }
+
+    fn key(&self) -> PeerPublicKey {
+        self.peer.public_key()
+    }
+}
+
+fn fill(template: &str, values: &[(&str, String)]) -> anyhow::Result<String> {
+    let texts: Vec<String> = values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let variables = Variables::new(&texts, []).map_err(|e| anyhow::anyhow!(e.to_string()))?;
+    variables
+        .apply(template)
+        .map_err(|(line, why)| anyhow::anyhow!("template line {line}: {why}"))
+}
+
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let path = own.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        bail!(
+            "{}: not built yet; `make build` builds all programs",
+            path.display()
+        )
+    }
+}
+
+/// Starts a program that outlives this one; what it prints goes to a file.
+fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
+    let output = File::create(directory.join("output.txt"))?;
+    command
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0);
+    let child = command
+        .spawn()
+        .with_context(|| format!("{:?}", command.get_program()))?;
+    Ok(child.id())
+}
+
+/// Makes and starts everything.
+pub fn network(
+    directory: &Path,
+    count: usize,
+    chain: &str,
+    seconds: u64,
+) -> anyhow::Result<Network> {
+    // What an earlier network left is of no use to this one.
+    if directory.exists() {
+        let is_ours = directory.join("n1").exists()
+            || directory.join(FILE).exists()
+            || std::fs::read_dir(directory)?.next().is_none();
+        if !is_ours {
+            bail!(
+                "{}: there is something else in this folder",
+                directory.display()
+            );
+        }
+        std::fs::remove_dir_all(directory)?;
+    }
+    std::fs::create_dir_all(directory)?;
+    let directory = directory.canonicalize()?;
+    let mut ports = Ports(Vec::new());
+    let mut plans = Vec::new();
+    for number in 1..=count {
+        let name = format!("n{number}");
+        plans.push(Plan {
+            directory: directory.join(&name),
+            name,
+            peer: fresh_key(),
+            proof: fresh_key(),
+            peer4: ports.take("127.0.0.1")?,
+            peer6: ports.take("::1")?,
+            publish4: ports.take("127.0.0.1")?,
+            publish6: ports.take("::1")?,
+            work: ports.take("127.0.0.1")?,
+            submit: ports.take("127.0.0.1")?,
+        });
+    }
+    let started = now();
+    for plan in &plans {
+        write_node(plan, &plans, chain, started)?;
+    }
+    let miner_directory = directory.join("miner");
+    let first = plans.first().context("a network has nodes")?;
+    write_miner(&miner_directory, first, chain)?;
+    let identity = write_identity(&directory)?;
+    drop(ports);
+
+    let bitmarkd = program("bitmarkd")?;
+    let mut nodes = Vec::new();
+    for plan in &plans {
+        let mut command = Command::new(&bitmarkd);
+        command
+            .arg("--config-file")
+            .arg(plan.directory.join("bitmarkd.toml"))
+            .arg("start");
+        let pid = spawn(command, &plan.directory)?;
+        nodes.push(entry(plan, pid, chain));
+    }
+    let mut command = Command::new("nice");
+    command
+        .args(["-n", "10"])
+        .arg(program("recorderd")?)
+        .arg("--config-file")
+        .arg(miner_directory.join("recorderd.toml"));
+    let miner = Miner {
+        pid: spawn(command, &miner_directory)?,
+        log: miner_directory.join("log/recorderd.log"),
+        directory: miner_directory,
+    };
+    let ends = if seconds == 0 {
+        "never".to_owned()
+    } else {
+        moment(started.saturating_add(seconds))
+    };
+    let network = Network {
+        chain: chain.to_owned(),
+        started: moment(started),
+        ends,
+        nodes,
+        miner,
+        identity,
+    };
+    write_json(&directory.join(FILE), &json!(network))?;
+    if seconds > 0 {
+        let mut command = Command::new(&bitmarkd);
+        command
+            .args(["testnet", "supervise"])
+            .arg(&directory)
+            .arg(seconds.to_string());
+        let pid = spawn(command, &directory)?;
+        atomic::replace(
+            &supervisor_file(&directory),
+            format!("{pid}\n").as_bytes(),
+            0o644,
+        )?;
+    }
+    Ok(network)
+}
+
+fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
+    let key = plan.key().to_string();
+    NodeEntry {
+        name: plan.name.clone(),
+        chain: chain.to_owned(),
+        pid,
+        log: plan.directory.join("log/bitmarkd.log"),
+        control: plan.directory.join("control.socket"),
+        directory: plan.directory.clone(),
+        peer: Endpoints {
+            ipv4: format!("127.0.0.1:{}", plan.peer4),
+            ipv6: format!("[::1]:{}", plan.peer6),
+            public_key: key.clone(),
+        },
+        publish: Endpoints {
+            ipv4: format!("127.0.0.1:{}", plan.publish4),
+            ipv6: format!("[::1]:{}", plan.publish6),
+            public_key: key,
+        },
+        mining: MiningEndpoints {
+            publish: format!("127.0.0.1:{}", plan.work),
+            submit: format!("127.0.0.1:{}", plan.submit),
+            public_key: plan.proof.public_key().to_string(),
+        },
+    }
+}
+
+fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyhow::Result<()> {
+    let folder = &plan.directory;
+    std::fs::create_dir_all(folder)?;
+    identity::write(
+        &plan.peer,
+        &folder.join("peer.public"),
+        &folder.join("peer.private"),
+    )?;
+    identity::write(
+        &plan.proof,
+        &folder.join("proof.public"),
+        &folder.join("proof.private"),
+    )?;
+    let seed = identities::fresh_seed(true);
+    let signing = format!("SEED:{}\n", &*seed.to_text());
+    atomic::create(&folder.join("proof.sign"), signing.as_bytes(), 0o600)?;
+    let entries = all
+        .iter()
+        .map(|other| {
+            Ok(peer_file::pack(
+                &other.key().0,
+                &other.listeners()?,
+                started,
+            ))
+        })
+        .collect::<anyhow::Result<Vec<String>>>()?;
+    write_json(&folder.join("peers.json"), &json!(entries))?;
+    // Half of them dial by IPv6, so that both families are used.
+    let is_odd = plan.peer4 % 2 == 1;
+    let text = fill(
+        NODE,
+        &[
+            ("CHAIN", chain.to_owned()),
+            ("PEER4", plan.peer4.to_string()),
+            ("PEER6", plan.peer6.to_string()),
+            ("PUBLISH4", plan.publish4.to_string()),
+            ("PUBLISH6", plan.publish6.to_string()),
+            ("WORK", plan.work.to_string()),
+            ("SUBMIT", plan.submit.to_string()),
+            ("PREFER_IPV6", is_odd.to_string()),
+        ],
+    )?;
+    atomic::create(&folder.join("bitmarkd.toml"), text.as_bytes(), 0o644)?;
+    Ok(())
+}
+
+fn write_miner(folder: &Path, node: &Plan, chain: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let key = fresh_key();
+    identity::write(
+        &key,
+        &folder.join("recorderd.public"),
+        &folder.join("recorderd.private"),
+    )?;
+    let text = fill(
+        RECORDER,
+        &[
+            ("CHAIN", chain.to_owned()),
+            ("PROOF_KEY", node.proof.public_key().to_string()),
+            ("WORK", node.work.to_string()),
+            ("SUBMIT", node.submit.to_string()),
+        ],
+    )?;
+    atomic::create(&folder.join("recorderd.toml"), text.as_bytes(), 0o644)?;
+    Ok(())
+}
+
+fn write_identity(directory: &Path) -> anyhow::Result<IdentityEntry> {
+    let folder = directory.join("identities");
+    std::fs::create_dir_all(&folder)?;
+    let passphrase_file = folder.join("passphrase.txt");
+    let phrase = hex::encode(fresh_key().as_bytes());
+    atomic::create(&passphrase_file, format!("{phrase}\n").as_bytes(), 0o600)?;
+    let file = folder.join("tester.json");
+    let account = identities::write(&file, "tester", &identities::fresh_seed(true), &phrase)?;
+    Ok(IdentityEntry {
+        name: "tester".to_owned(),
+        file,
+        passphrase_file,
+        account,
+    })
+}
