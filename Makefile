@@ -4,7 +4,13 @@ SHELL := /bin/bash
 CARGO := cargo
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: help setup build check test vectors
+NODES ?= 4
+CHAIN ?= devnet
+HOURS ?= 4
+RUN := testnet/run
+RELEASE := target/release
+
+.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,3 +35,16 @@ test: setup ## formatting, lints, all tests, documentation; prints its time
 
 vectors: setup ## every vector file; DIR=FOLDER runs the same tests over another folder
 	VECTORS_DIR=$(if $(DIR),$(abspath $(DIR)),$(CURDIR)/proto/vectors) $(CARGO) test --locked --test vectors -- --nocapture --test-threads=1
+
+testnet: build ## starts a test network: NODES=4…16, CHAIN=devnet|local, HOURS=4 (0: no end)
+	@$(RELEASE)/bitmarkd testnet start --nodes $(NODES) --chain $(CHAIN) --hours $(HOURS) --directory $(RUN)
+
+testnet-status: ## shows the nodes of the test network
+	@$(RELEASE)/bitmarkd testnet status --directory $(RUN)
+
+testnet-stop: ## ends all of the test network
+	@$(RELEASE)/bitmarkd testnet stop --directory $(RUN)
+
+certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark
+	@$(RELEASE)/bitmarkd make-certs --name "$(NAME)" $(if $(HOSTS),--hosts "$(HOSTS)") \
+	  --chain $(if $(filter command line environment,$(origin CHAIN)),$(CHAIN),bitmark)

@@ -337,16 +337,20 @@ fn peer_table(case: &Case) {
             (
                 fields[0],
                 json!(accepted),
-                sound
-                    .then(|| step[fields[0]].clone())
-                    .unwrap_or(json!(false)),
+                if sound {
+                    step[fields[0]].clone()
+                } else {
+                    json!(false)
+                },
             ),
             (
                 fields[3],
                 json!(stored),
-                sound
-                    .then(|| step[fields[3]].clone())
-                    .unwrap_or(Value::Null),
+                if sound {
+                    step[fields[3]].clone()
+                } else {
+                    Value::Null
+                },
             ),
             (fields[5], json!(size), json!(promised_size)),
         ] {

@@ -149,8 +149,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let from = node.must_be_normal()?.height;
     for set in &sets {
         // With each set, so that an asset that ran out meanwhile is there again.
-        node.push("assets", &[packed_asset.clone()])?;
-        node.push("issues", &[set.packed.clone()])?;
+        node.push("assets", std::slice::from_ref(&packed_asset))?;
+        node.push("issues", std::slice::from_ref(&set.packed))?;
         let nonce = prove(&node, set, output)?;
         let proof = [set.pay_id.0.as_slice(), nonce.as_bytes()].concat();
         node.push("proof", &[proof])?;

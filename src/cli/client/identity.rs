@@ -222,10 +222,10 @@ impl Signer {
     /// None was named, or it stays sealed.
     pub fn key(&self, network: Option<&Network>) -> anyhow::Result<PrivateKey> {
         let seed = match (&self.identity, network) {
-            (Some(name), _) => open(&self.place.path(name)?, &*self.place.pass_phrase(false)?)?,
+            (Some(name), _) => open(&self.place.path(name)?, &self.place.pass_phrase(false)?)?,
             (None, Some(network)) => {
                 let entry = &network.identity;
-                open(&entry.file, &*pass_phrase_of_file(&entry.passphrase_file)?)?
+                open(&entry.file, &pass_phrase_of_file(&entry.passphrase_file)?)?
             }
             (None, None) => bail!("who signs? give --identity NAME (`identity new` makes one)"),
         };
@@ -264,7 +264,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             let mut value = json!({"name": file.name, "account": file.account, "file": path});
             let mut text = format!("{}: account {}", file.name, file.account);
             if secret {
-                let seed = open(&path, &*place.pass_phrase(false)?)?.to_text();
+                let seed = open(&path, &place.pass_phrase(false)?)?.to_text();
                 value["seed"] = json!(seed.as_str());
                 text.push_str(&format!("\nseed {}", seed.as_str()));
             }

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
             signature: Vec::new(),
         });
         let packed = record::sign(&mut transfer, &key)?;
-        node.push("transfer", &[packed.clone()])?;
+        node.push("transfer", std::slice::from_ref(&packed))?;
         sent(&packed, output);
         return Ok(());
     }
@@ -136,7 +136,7 @@ pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Res
     let owner = trace::current_owner(&node, &link)?;
     let packed = transfer.pack(&owner)?;
     let from = node.must_be_normal()?.height;
-    node.push("transfer", &[packed.clone()])?;
+    node.push("transfer", std::slice::from_ref(&packed))?;
     sent(&packed, output);
     if args.wait {
         let timeout = Duration::from_secs(args.timeout);

@@ -97,18 +97,13 @@ fn signed<'a>(
         }
     };
     entry.record.pack(&signer).map_err(BlockError::from)?;
-    match &entry.record {
-        Record::AssetData(asset) if no_repeats => {
-            if read::has_asset(view, &AssetId::of(&asset.fingerprint))? {
-                return Err(BlockError::AlreadyExists.into());
-            }
-        }
-        Record::BitmarkIssue(_) if no_repeats => {
-            if read::has_transaction(view, &entry.id)? {
-                return Err(BlockError::AlreadyExists.into());
-            }
-        }
-        _ => {}
+    let is_repeated = match &entry.record {
+        Record::AssetData(asset) => read::has_asset(view, &AssetId::of(&asset.fingerprint))?,
+        Record::BitmarkIssue(_) => read::has_transaction(view, &entry.id)?,
+        _ => false,
+    };
+    if no_repeats && is_repeated {
+        return Err(BlockError::AlreadyExists.into());
     }
     if let Some(link) = link {
         if !read::currently_owns(view, &signer, &link)? {

@@ -230,6 +230,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
+    use aws_lc_rs::signature::{ECDSA_P521_SHA512_ASN1, UnparsedPublicKey};
     use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
@@ -275,7 +276,12 @@ mod tests {
         }
         let key = read.public_key().parsed().unwrap();
         assert_eq!(key.key_size(), 528, "P-521 in whole bytes");
-        assert!(read.verify_signature(None).is_ok());
+        let signer = UnparsedPublicKey::new(
+            &ECDSA_P521_SHA512_ASN1,
+            &read.public_key().subject_public_key.data,
+        );
+        let signed = signer.verify(read.tbs_certificate.as_ref(), &read.signature_value.data);
+        assert!(signed.is_ok(), "it is signed by its own key");
     }
 
     #[test]
