@@ -9,6 +9,7 @@ use bitmarkd::core::announce::peer_file::{self, Item};
 use bitmarkd::core::announce::peers::{Key, News, PeerTable, Trust};
 use bitmarkd::core::announce::rpcs::RpcTable;
 use bitmarkd::core::announce::{Announce, Effect, Input, Registration, Setup, Timing};
+use bitmarkd::core::keys::{KeyError, PeerPrivateKey, PeerPublicKey};
 use bitmarkd::core::time::Now;
 use bitmarkd::core::wire::connection::{Connection, FirstOfEach, is_whole_list, list, pack_list};
 use rand::SeedableRng;
@@ -598,5 +599,14 @@ fn random_peer(case: &Case) {
 }
 
 fn key_file(case: &Case) {
-    case.fail("kind", "waits for the key files");
+    let content = case.text("content");
+    let error = |e: Option<KeyError>| e.map_or(Value::Null, |e| json!(e.to_string()));
+    let public = PeerPublicKey::from_file(content);
+    if case.has("key") {
+        let key = public.as_ref().map(ToString::to_string);
+        case.expect("key", key.unwrap_or_default());
+    }
+    case.expect("read_as_public_error", error(public.err()));
+    let private = PeerPrivateKey::from_file(content);
+    case.expect("read_as_private_error", error(private.err()));
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::core::id::IdError;
+
 /// Why bytes or a text are no key, or a signature is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
@@ -41,6 +43,9 @@ pub enum KeyError {
     /// The proofer's signing key file holds neither `SEED:` nor `PRIVATE:`.
     #[error("invalid proof signing key")]
     InvalidProofSigningKey,
+    /// Bad digits in a key file.
+    #[error(transparent)]
+    Digits(#[from] IdError),
     /// No `PUBLIC:` with 64 digits.
     #[error("invalid public key file")]
     InvalidPublicKeyFile,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::KeyError;
+use crate::core::id::bytes_from_hex;
 
 const PUBLIC_TAG: &str = "PUBLIC:";
 const PRIVATE_TAG: &str = "PRIVATE:";
@@ -20,11 +21,12 @@ impl PeerPublicKey {
     /// From the text of a public key file.
     ///
     /// # Errors
-    /// [`KeyError::InvalidPublicKeyFile`]
+    /// Another tag, bad digits, or too few or too many of them.
     pub fn from_file(text: &str) -> Result<Self, KeyError> {
-        tagged(text, PUBLIC_TAG)
-            .map(Self)
-            .ok_or(KeyError::InvalidPublicKeyFile)
+        match read_file(text)? {
+            (Half::Public, key) => Ok(Self(key)),
+            (Half::Private, _) => Err(KeyError::InvalidPublicKeyFile),
+        }
     }
 
     /// The text of its file.
@@ -51,8 +53,24 @@ impl PeerPublicKey {
     }
 }
 
-fn tagged(text: &str, tag: &str) -> Option<[u8; 32]> {
-    digits(text.trim().strip_prefix(tag)?)
+enum Half {
+    Public,
+    Private,
+}
+
+/// Reads a key file of either kind. No known tag is told as a wrong public key, whichever was
+/// wanted.
+fn read_file(text: &str) -> Result<(Half, [u8; 32]), KeyError> {
+    let text = text.trim();
+    let (half, digits, wrong) = if let Some(digits) = text.strip_prefix(PUBLIC_TAG) {
+        (Half::Public, digits, KeyError::InvalidPublicKeyFile)
+    } else if let Some(digits) = text.strip_prefix(PRIVATE_TAG) {
+        (Half::Private, digits, KeyError::InvalidPrivateKeyFile)
+    } else {
+        return Err(KeyError::InvalidPublicKeyFile);
+    };
+    let bytes = bytes_from_hex(digits.as_bytes())?;
+    Ok((half, bytes.try_into().map_err(|_| wrong)?))
 }
 
 fn digits(text: &str) -> Option<[u8; 32]> {
@@ -108,13 +126,10 @@ impl PeerPrivateKey {
     /// [`KeyError::InvalidPrivateKeyFile`] for a public one or digits that are wrong;
     /// [`KeyError::InvalidPublicKeyFile`], as the reference has it, where there is no known tag.
     pub fn from_file(text: &str) -> Result<Self, KeyError> {
-        let text = text.trim();
-        if !text.starts_with(PUBLIC_TAG) && !text.starts_with(PRIVATE_TAG) {
-            return Err(KeyError::InvalidPublicKeyFile);
+        match read_file(text)? {
+            (Half::Private, key) => Ok(Self::from_bytes(key)),
+            (Half::Public, _) => Err(KeyError::InvalidPrivateKeyFile),
         }
-        tagged(text, PRIVATE_TAG)
-            .map(Self::from_bytes)
-            .ok_or(KeyError::InvalidPrivateKeyFile)
     }
 
     /// The text of its file.
