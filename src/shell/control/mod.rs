@@ -4,8 +4,9 @@
 //! A line is bounded, so are the clients and their silence. What is asked for is decided elsewhere.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -60,7 +61,13 @@ impl ControlServer {
     /// # Errors
     /// Another process answers there, or the path is of no use.
     pub fn start(path: &Path, handler: Handler) -> io::Result<Self> {
-        if path.exists() {
+        if let Ok(there) = std::fs::symlink_metadata(path) {
+            if !there.file_type().is_socket() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    format!("{}: something else has this name", path.display()),
+                ));
+            }
             if UnixStream::connect(path).is_ok() {
                 return Err(io::Error::new(
                     io::ErrorKind::AddrInUse,
@@ -69,8 +76,7 @@ impl ControlServer {
             }
             std::fs::remove_file(path)?;
         }
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let listener = bind_private(path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -101,6 +107,32 @@ impl Drop for ControlServer {
     }
 }
 
+/// Binds in a folder that nobody else can enter, so that the socket never is open to others.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let folder = path.with_file_name(name);
+    std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    let inside = folder.join("s");
+    let bound = UnixListener::bind(&inside).and_then(|listener| {
+        std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&inside, path)?;
+        Ok(listener)
+    });
+    let _ = std::fs::remove_file(&inside);
+    let _ = std::fs::remove_dir(&folder);
+    bound
+}
+
+/// A client's place, given back whatever happens to its thread.
+struct PlaceGuard(Arc<AtomicUsize>);
+
+impl Drop for PlaceGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 fn accept(listener: &UnixListener, handler: &Handler, stop: &Arc<AtomicBool>) {
     let clients = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
@@ -113,20 +145,19 @@ fn accept(listener: &UnixListener, handler: &Handler, stop: &Arc<AtomicBool>) {
             continue;
         }
         clients.fetch_add(1, Ordering::SeqCst);
-        let (handler, count) = (Arc::clone(handler), Arc::clone(&clients));
-        let client = std::thread::Builder::new()
+        let place = PlaceGuard(Arc::clone(&clients));
+        let (handler, over) = (Arc::clone(handler), Arc::clone(stop));
+        // A thread that cannot be had gives its place back with the closure.
+        let _ = std::thread::Builder::new()
             .name("control-client".to_owned())
             .spawn(move || {
-                let _ = serve(&stream, &handler);
-                count.fetch_sub(1, Ordering::SeqCst);
+                let _place = place;
+                let _ = serve(&stream, &handler, &over);
             });
-        if client.is_err() {
-            clients.fetch_sub(1, Ordering::SeqCst);
-        }
     }
 }
 
-fn serve(mut stream: &UnixStream, handler: &Handler) -> io::Result<()> {
+fn serve(mut stream: &UnixStream, handler: &Handler, stop: &AtomicBool) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -138,7 +169,9 @@ fn serve(mut stream: &UnixStream, handler: &Handler) -> io::Result<()> {
         let whole = line.ends_with('\n');
         let answer = match serde_json::from_str(&line) {
             _ if !whole => Err(format!("a request has at most {MAX_LINE} bytes")),
-            Ok(request) => handler(request),
+            Ok(_) if stop.load(Ordering::SeqCst) => Err("the node is stopping".to_owned()),
+            Ok(request) => catch_unwind(AssertUnwindSafe(|| handler(request)))
+                .unwrap_or_else(|_| Err("the node failed at this request".to_owned())),
             Err(e) => Err(format!("no JSON: {e}")),
         };
         let answer = match answer {
@@ -218,6 +251,30 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "what a dead process left behind");
         let _second = ControlServer::start(&path, echo()).unwrap();
+        assert!(call(&path, &json!({})).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peer.private");
+        std::fs::write(&path, "PRIVATE").unwrap();
+        assert!(ControlServer::start(&path, echo()).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "PRIVATE");
+    }
+
+    #[test]
+    fn a_request_that_fails_badly_costs_no_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let handler: Handler = Arc::new(|request| {
+            assert!(request.get("panic").is_none(), "as asked");
+            Ok(request)
+        });
+        let _server = ControlServer::start(&path, handler).unwrap();
+        for _ in 0..=MAX_CLIENTS {
+            assert!(call(&path, &json!({"panic": 1})).is_err());
+        }
         assert!(call(&path, &json!({})).is_ok());
     }
 

@@ -73,6 +73,25 @@ fn is_lock(error: &sled::Error) -> bool {
         || e.to_string().contains("could not acquire lock"))
 }
 
+/// Whether the store itself is damaged; all else is a fault of the moment.
+fn is_damage(error: &sled::Error) -> bool {
+    match error {
+        sled::Error::Corruption { .. }
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_) => true,
+        sled::Error::Io(e) => {
+            matches!(
+                e.kind(),
+                std::io::ErrorKind::UnexpectedEof
+                    | std::io::ErrorKind::InvalidData
+                    | std::io::ErrorKind::InvalidInput
+                    | std::io::ErrorKind::Other
+            ) && e.raw_os_error().is_none()
+        }
+        sled::Error::CollectionNotFound(_) => true,
+    }
+}
+
 impl Store {
     /// Opens the store in a folder, making it if it is not there. One that cannot be read is set
     /// aside and a fresh one opened.
@@ -85,7 +104,9 @@ impl Store {
         let first = match open_sled(path, cache_bytes) {
             Ok(db) => Self { db }.checked(),
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
-            Err(e) => Err(e.to_string()),
+            Err(e) if is_damage(&e) => Err(e.to_string()),
+            // No room, no descriptors, no permission: the store itself may be whole.
+            Err(e) => return Err(failed(&e)),
         };
         let (store, set_aside) = match first {
             Ok(store) => (store, None),
@@ -124,6 +145,14 @@ impl Store {
     fn checked(self) -> Result<Self, String> {
         let look = || -> Result<(), sled::Error> {
             self.db.first()?;
+            let is_empty = self.db.first()?.is_none();
+            let mut layout = vec![Pool::Meta.prefix()];
+            layout.extend_from_slice(VERSION_KEY);
+            if !is_empty && !self.db.contains_key(layout)? {
+                return Err(sled::Error::Unsupported(
+                    "entries without a layout".to_owned(),
+                ));
+            }
             for pool in Pool::ALL {
                 let mut entries = self.db.scan_prefix([pool.prefix()]);
                 entries.next().transpose()?;

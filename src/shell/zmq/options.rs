@@ -13,8 +13,10 @@ pub const LINGER_MS: i32 = 100;
 pub const MAX_MESSAGE: i64 = 5_000_000;
 /// Messages that wait unread from one connection of a server; the sender is held up beyond.
 const SERVER_RECEIVE_HWM: i32 = 16;
-/// Replies that wait for one connection of a server; more are dropped.
-const SERVER_SEND_HWM: i32 = 128;
+/// Replies that wait in the library for one connection of a server; more wait in the backlog.
+const SERVER_SEND_HWM: i32 = 8;
+/// Published messages that wait for one subscriber; more are lost to it.
+const PUBLISH_HWM: i32 = 256;
 /// A connection that has not shaken hands by then is closed.
 const HANDSHAKE_MS: i32 = 10_000;
 
@@ -72,6 +74,11 @@ pub fn server(
     if kind == zmq::SocketType::ROUTER {
         socket.set_rcvhwm(SERVER_RECEIVE_HWM)?;
         socket.set_sndhwm(SERVER_SEND_HWM)?;
+        // Only so is a queue that is full told from a client that is gone.
+        socket.set_router_mandatory(true)?;
+    }
+    if kind == zmq::SocketType::PUB {
+        socket.set_sndhwm(PUBLISH_HWM)?;
     }
     Ok(socket)
 }

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::monitor::{Event as ConnectionEvent, Monitor};
+use super::receive::Sent;
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, options, poll, receive};
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
@@ -251,8 +252,8 @@ impl Loop {
         }
         if writable && let Some(frames) = dialled.waiting.take() {
             match receive::send(&dialled.socket, &frames) {
-                Ok(true) => {}
-                Ok(false) => dialled.waiting = Some(frames),
+                Ok(Sent::Done | Sent::Gone) => {}
+                Ok(Sent::Full) => dialled.waiting = Some(frames),
                 Err(e) => news(News::Failed(id, e.to_string())),
             }
         }
@@ -279,8 +280,8 @@ impl Loop {
             Order::Request(id, frames) => {
                 if let Some(dialled) = self.dialled.get_mut(&id) {
                     match receive::send(&dialled.socket, &frames) {
-                        Ok(true) => dialled.waiting = None,
-                        Ok(false) => dialled.waiting = Some(frames),
+                        Ok(Sent::Done | Sent::Gone) => dialled.waiting = None,
+                        Ok(Sent::Full) => dialled.waiting = Some(frames),
                         Err(e) => news(News::Failed(id, e.to_string())),
                     }
                 }

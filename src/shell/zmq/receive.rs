@@ -55,24 +55,36 @@ pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
     }
 }
 
-/// Sends a message if there is room for it; tells whether there was.
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It left.
+    Done,
+    /// There is no room for it now.
+    Full,
+    /// Nobody is there any more.
+    Gone,
+}
+
+/// Sends a message if there is room for it.
 ///
 /// # Errors
 /// What the library says; a full queue and a client that is gone are no errors.
-pub fn send(socket: &zmq::Socket, frames: &[Vec<u8>]) -> Result<bool, zmq::Error> {
+pub fn send(socket: &zmq::Socket, frames: &[Vec<u8>]) -> Result<Sent, zmq::Error> {
     let Some((last, front)) = frames.split_last() else {
-        return Ok(true);
+        return Ok(Sent::Done);
     };
-    for frame in front {
-        match socket.send(frame.as_slice(), zmq::SNDMORE | zmq::DONTWAIT) {
+    let parts = front
+        .iter()
+        .map(|frame| (frame, zmq::SNDMORE | zmq::DONTWAIT))
+        .chain([(last, zmq::DONTWAIT)]);
+    for (frame, flags) in parts {
+        match socket.send(frame.as_slice(), flags) {
             Ok(()) => {}
-            Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => return Ok(false),
+            Err(zmq::Error::EAGAIN) => return Ok(Sent::Full),
+            Err(zmq::Error::EHOSTUNREACH) => return Ok(Sent::Gone),
             Err(e) => return Err(e),
         }
     }
-    match socket.send(last.as_slice(), zmq::DONTWAIT) {
-        Ok(()) => Ok(true),
-        Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => Ok(false),
-        Err(e) => Err(e),
-    }
+    Ok(Sent::Done)
 }

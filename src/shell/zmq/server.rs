@@ -1,14 +1,17 @@
 //! The polling loop of a service: ROUTER sockets of both families with their monitors, and a
 //! signal. It plays the part of REP: who serves keeps the envelope and the order of replies.
 //!
-//! A reply to a client that is gone, or that reads nothing, is dropped; nobody waits for it.
+//! A reply to a client that is gone is dropped. One that finds its queue full waits in a bounded
+//! backlog for a while; nobody else waits for it.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::monitor::{Count, Event, Monitor};
 use super::options::{self, Family};
-use super::receive::{self, Received};
+use super::receive::{self, Received, Sent};
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, poll};
 use crate::core::keys::PeerPrivateKey;
@@ -17,6 +20,65 @@ use crate::core::keys::PeerPrivateKey;
 const TURN: usize = 32;
 /// Longest sleep of the loop.
 const TICK_MS: i64 = 1000;
+/// Longest sleep while replies wait for room.
+const BACKLOG_TICK_MS: i64 = 10;
+/// Bytes of replies that wait for room.
+const BACKLOG_BYTES: usize = 16 << 20;
+/// Bytes of them for one client, beside one reply of any size.
+const BACKLOG_OF_CLIENT: usize = 1 << 20;
+/// How long a reply waits for room.
+const BACKLOG_TIME: Duration = Duration::from_secs(10);
+
+/// Replies that found no room, in order.
+#[derive(Default)]
+struct Backlog {
+    waiting: VecDeque<(usize, Frames, Instant)>,
+    bytes: usize,
+}
+
+fn size(frames: &[Vec<u8>]) -> usize {
+    frames.iter().map(Vec::len).sum()
+}
+
+impl Backlog {
+    fn holds(&self, socket: usize, frames: &Frames) -> bool {
+        self.waiting
+            .iter()
+            .any(|(at, other, _)| *at == socket && other.first() == frames.first())
+    }
+
+    fn push(&mut self, socket: usize, frames: Frames) {
+        let of_client: usize = self
+            .waiting
+            .iter()
+            .filter(|(at, other, _)| *at == socket && other.first() == frames.first())
+            .map(|(_, other, _)| size(other))
+            .sum();
+        let more = size(&frames);
+        let is_first = of_client == 0;
+        if self.bytes + more > BACKLOG_BYTES || (!is_first && of_client + more > BACKLOG_OF_CLIENT)
+        {
+            return;
+        }
+        self.bytes += more;
+        self.waiting.push_back((socket, frames, Instant::now()));
+    }
+
+    /// Tries all again, each client's in order.
+    fn retry(&mut self, mut send: impl FnMut(usize, &Frames) -> Sent) {
+        let mut stuck: BTreeSet<(usize, Vec<u8>)> = BTreeSet::new();
+        for (socket, frames, since) in std::mem::take(&mut self.waiting) {
+            let client = (socket, frames.first().cloned().unwrap_or_default());
+            let is_stuck = stuck.contains(&client);
+            if since.elapsed() < BACKLOG_TIME && (is_stuck || send(socket, &frames) == Sent::Full) {
+                stuck.insert(client);
+                self.waiting.push_back((socket, frames, since));
+            } else {
+                self.bytes -= size(&frames);
+            }
+        }
+    }
+}
 
 /// What a service does with messages. All of it runs on the socket thread: nothing may wait.
 pub trait Service: Send {
@@ -125,23 +187,30 @@ impl Bound {
     }
 
     fn run(self, mut service: impl Service) {
+        let mut backlog = Backlog::default();
         while !service.is_over() {
-            if let Err(e) = self.turn(&mut service) {
+            if let Err(e) = self.turn(&mut service, &mut backlog) {
                 log::error!("{}: {e}; the service ends", self.name);
                 return;
             }
         }
-        self.send_replies(&mut service);
+        service.woken();
+        self.send_replies(&mut service, &mut backlog);
     }
 
-    fn turn(&self, service: &mut impl Service) -> Result<(), zmq::Error> {
+    fn turn(&self, service: &mut impl Service, backlog: &mut Backlog) -> Result<(), zmq::Error> {
         let readable: Vec<bool> = {
             let mut items = vec![self.signal.poll_item()];
             for (socket, monitor) in &self.sockets {
                 items.push(socket.as_poll_item(zmq::POLLIN));
                 items.push(monitor.poll_item());
             }
-            poll(&mut items, TICK_MS)?;
+            let tick = if backlog.waiting.is_empty() {
+                TICK_MS
+            } else {
+                BACKLOG_TICK_MS
+            };
+            poll(&mut items, tick)?;
             items.iter().map(zmq::PollItem::is_readable).collect()
         };
         let is_readable = |index: usize| readable.get(index).copied().unwrap_or_default();
@@ -165,16 +234,22 @@ impl Bound {
                 }
             }
         }
-        self.send_replies(service);
+        self.send_replies(service, backlog);
         Ok(())
     }
 
-    fn send_replies(&self, service: &mut impl Service) {
-        while let Some((index, frames)) = service.next_reply() {
-            if let Some((socket, _)) = self.sockets.get(index)
-                && let Err(e) = receive::send(socket, &frames)
-            {
+    fn send_replies(&self, service: &mut impl Service, backlog: &mut Backlog) {
+        let send = |index: usize, frames: &Frames| match self.sockets.get(index) {
+            None => Sent::Gone,
+            Some((socket, _)) => receive::send(socket, frames).unwrap_or_else(|e| {
                 log::warn!("{}: a reply was not sent: {e}", self.name);
+                Sent::Gone
+            }),
+        };
+        backlog.retry(send);
+        while let Some((index, frames)) = service.next_reply() {
+            if backlog.holds(index, &frames) || send(index, &frames) == Sent::Full {
+                backlog.push(index, frames);
             }
         }
     }
