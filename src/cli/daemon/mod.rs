@@ -7,7 +7,7 @@ mod certs;
 mod ctl;
 mod identities;
 mod start;
-mod testnet;
+pub mod testnet;
 
 use std::path::{Path, PathBuf};
 

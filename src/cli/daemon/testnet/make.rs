@@ -25,10 +25,15 @@ const NODE: &str = include_str!("../../../../testnet/node.toml");
 const RECORDER: &str = include_str!("../../../../testnet/recorder.toml");
 
 /// Ports that are free; they are held until all are chosen.
-struct Ports(Vec<TcpListener>);
+#[derive(Debug, Default)]
+pub struct Ports(Vec<TcpListener>);
 
 impl Ports {
-    fn take(&mut self, host: &str) -> anyhow::Result<u16> {
+    /// A free port.
+    ///
+    /// # Errors
+    /// The host has none, or is no address of this machine.
+    pub fn take(&mut self, host: &str) -> anyhow::Result<u16> {
         let listener = TcpListener::bind((host, 0)).with_context(|| {
             format!("no port on {host}: a test network needs IPv4 and IPv6 on loopback")
         })?;
@@ -38,27 +43,51 @@ impl Ports {
     }
 }
 
-struct Plan {
-    name: String,
-    directory: PathBuf,
-    peer: PeerPrivateKey,
-    proof: PeerPrivateKey,
-    peer4: u16,
-    peer6: u16,
-    publish4: u16,
-    publish6: u16,
-    work: u16,
-    submit: u16,
+/// A node to be: its folder, keys and ports.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Plan {
+    pub name: String,
+    pub directory: PathBuf,
+    pub peer: PeerPrivateKey,
+    pub proof: PeerPrivateKey,
+    pub peer4: u16,
+    pub peer6: u16,
+    pub publish4: u16,
+    pub publish6: u16,
+    pub work: u16,
+    pub submit: u16,
 }
 
 impl Plan {
+    /// A node of this name in a network's folder.
+    ///
+    /// # Errors
+    /// No free port.
+    pub fn new(network: &Path, name: &str, ports: &mut Ports) -> anyhow::Result<Self> {
+        Ok(Self {
+            directory: network.join(name),
+            name: name.to_owned(),
+            peer: fresh_key(),
+            proof: fresh_key(),
+            peer4: ports.take("127.0.0.1")?,
+            peer6: ports.take("::1")?,
+            publish4: ports.take("127.0.0.1")?,
+            publish6: ports.take("::1")?,
+            work: ports.take("127.0.0.1")?,
+            submit: ports.take("127.0.0.1")?,
+        })
+    }
+
     fn listeners(&self) -> anyhow::Result<Vec<u8>> {
         let v4 = Connection::from_text(&format!("127.0.0.1:{}", self.peer4))?;
         let v6 = Connection::from_text(&format!("[::1]:{}", self.peer6))?;
         Ok(pack_list([&v4, &v6]))
     }
 
-    fn key(&self) -> PeerPublicKey {
+    /// Its public key.
+    #[must_use]
+    pub fn key(&self) -> PeerPublicKey {
         self.peer.public_key()
     }
 }
@@ -121,23 +150,10 @@ pub fn network(
     }
     std::fs::create_dir_all(directory)?;
     let directory = directory.canonicalize()?;
-    let mut ports = Ports(Vec::new());
-    let mut plans = Vec::new();
-    for number in 1..=count {
-        let name = format!("n{number}");
-        plans.push(Plan {
-            directory: directory.join(&name),
-            name,
-            peer: fresh_key(),
-            proof: fresh_key(),
-            peer4: ports.take("127.0.0.1")?,
-            peer6: ports.take("::1")?,
-            publish4: ports.take("127.0.0.1")?,
-            publish6: ports.take("::1")?,
-            work: ports.take("127.0.0.1")?,
-            submit: ports.take("127.0.0.1")?,
-        });
-    }
+    let mut ports = Ports::default();
+    let plans = (1..=count)
+        .map(|number| Plan::new(&directory, &format!("n{number}"), &mut ports))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let started = now();
     for plan in &plans {
         write_node(plan, &plans, chain, started)?;
@@ -200,7 +216,9 @@ pub fn network(
     Ok(network)
 }
 
-fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
+/// What `nodes.json` says of a node.
+#[must_use]
+pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
     let key = plan.key().to_string();
     NodeEntry {
         name: plan.name.clone(),
@@ -227,7 +245,11 @@ fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
     }
 }
 
-fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyhow::Result<()> {
+/// Writes the folder of a node that knows the others from its peer file.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyhow::Result<()> {
     let folder = &plan.directory;
     std::fs::create_dir_all(folder)?;
     identity::write(
@@ -273,7 +295,11 @@ fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyhow::R
     Ok(())
 }
 
-fn write_miner(folder: &Path, node: &Plan, chain: &str) -> anyhow::Result<()> {
+/// Writes the folder of a miner for a node.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_miner(folder: &Path, node: &Plan, chain: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let key = fresh_key();
     identity::write(
@@ -294,7 +320,11 @@ fn write_miner(folder: &Path, node: &Plan, chain: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_identity(directory: &Path) -> anyhow::Result<IdentityEntry> {
+/// Writes an identity for who tries the network.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_identity(directory: &Path) -> anyhow::Result<IdentityEntry> {
     let folder = directory.join("identities");
     std::fs::create_dir_all(&folder)?;
     let passphrase_file = folder.join("passphrase.txt");

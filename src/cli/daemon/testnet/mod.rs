@@ -2,8 +2,8 @@
 //!
 //! It ends by itself when its time is over. One at a time in a folder.
 
-mod make;
-mod process;
+pub mod make;
+pub mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

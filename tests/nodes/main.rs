@@ -1,0 +1,11 @@
+//! Whole nodes over real sockets: one file a promise to the user.
+
+mod agree;
+mod catch_up;
+mod confirm;
+mod damage;
+mod families;
+mod liar;
+mod restart;
+mod stage;
+mod subscribe;
