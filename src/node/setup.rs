@@ -210,12 +210,12 @@ fn mining_setup(
 fn caps(config: &Config) -> Caps {
     let reservoir = &config.reservoir;
     Caps {
-        records: reservoir.pending_records,
-        bytes: reservoir.pending_mebibytes.saturating_mul(1 << 20),
-        peer_share: 100 / reservoir.peer_share_percent.clamp(1, 100),
-        sets_of_owner: reservoir.sets_per_owner,
+        pending_records: reservoir.pending_records,
+        pending_bytes: reservoir.pending_mebibytes.saturating_mul(1 << 20),
+        peer_share_percent: reservoir.peer_share_percent,
+        sets_per_owner: reservoir.sets_per_owner,
         assets: reservoir.assets,
-        orphans: reservoir.orphan_payments,
+        orphan_payments: reservoir.orphan_payments,
     }
 }
 

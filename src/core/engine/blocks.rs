@@ -13,7 +13,7 @@ use crate::core::connector;
 use crate::core::id::BlockDigest;
 use crate::core::ledger::{Applied, LedgerError};
 use crate::core::mining::machine as mining;
-use crate::core::reservoir::Confirmed;
+use crate::core::reservoir;
 use crate::core::state::Overlay;
 
 /// Blocks that wait (`proto/peer.md`, section 5).
@@ -290,17 +290,17 @@ impl Engine {
         self.ledger = ledger;
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
-        let state = Confirmed {
-            view: &step.state,
-            ledger: &self.ledger,
-        };
-        self.reservoir.returned(step.now, records, state);
-        for applied in &all {
-            self.reservoir
-                .confirmed(step.now, applied.tip.number, &applied.confirmed);
+        self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });
+        for applied in all {
+            self.pools(
+                step,
+                reservoir::Input::BlockStored {
+                    number: applied.tip.number,
+                    confirmed: applied.confirmed,
+                },
+            );
             self.stats.blocks += 1;
         }
-        self.take_reservoir_changes(step);
         self.tell_mining_tip(step);
         Ok(())
     }
@@ -308,9 +308,11 @@ impl Engine {
     fn applied(&mut self, step: &mut Step<'_>, applied: Applied) {
         step.state.extend(applied.batch);
         self.stats.blocks += 1;
-        self.reservoir
-            .confirmed(step.now, applied.tip.number, &applied.confirmed);
-        self.take_reservoir_changes(step);
+        let confirmed = reservoir::Input::BlockStored {
+            number: applied.tip.number,
+            confirmed: applied.confirmed.clone(),
+        };
+        self.pools(step, confirmed);
         step.log(
             Importance::Information,
             format!(

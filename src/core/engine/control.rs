@@ -9,7 +9,7 @@ use super::{Effect, Engine, Step};
 use crate::core::currency::Currency;
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::PeerPublicKey;
-use crate::core::reservoir::{Confirmed, PaymentDetail, Seen};
+use crate::core::reservoir::{self, Confirmed, SeenPayment, Status};
 use crate::core::wire::connection::Connection;
 
 fn field<'a>(question: &'a Value, name: &str) -> Result<&'a str, String> {
@@ -53,7 +53,7 @@ impl Engine {
 
     fn status_json(&self, step: &Step<'_>) -> Value {
         let status = self.status();
-        let counts = self.reservoir.counts();
+        let counts = self.reservoir.sizes();
         let registered = self
             .upstreams
             .iter()
@@ -81,9 +81,9 @@ impl Engine {
                 "verified": counts.verified_tx,
                 "assets": counts.assets,
                 "orphanPayments": counts.orphan_payment,
-                "bytes": counts.bytes,
-                "refusedFull": counts.refused_full,
-                "expired": counts.expired,
+                "bytes": self.reservoir.usage().bytes,
+                "refusedFull": self.reservoir.refused_full(),
+                "expired": self.reservoir.expired(),
                 "taken": self.stats.taken,
             },
             "refused": self.stats.refused,
@@ -147,7 +147,7 @@ impl Engine {
         };
         let status = self
             .reservoir
-            .status(&id, state)
+            .status(&id, &state)
             .map_err(|e| e.to_string())?;
         Ok(json!({"txId": id, "status": status.text()}))
     }
@@ -164,7 +164,7 @@ impl Engine {
         let pay_id: PayId = field(question, "payId")?
             .parse()
             .map_err(|e| format!("payId: {e}"))?;
-        let detail = match question.get("amounts").and_then(Value::as_object) {
+        let payment = match question.get("amounts").and_then(Value::as_object) {
             Some(amounts) => {
                 let currency: Currency = field(question, "currency")?
                     .parse()
@@ -179,44 +179,48 @@ impl Engine {
                         Ok((address.clone().into_bytes(), amount))
                     })
                     .collect::<Result<BTreeMap<_, _>, String>>()?;
-                PaymentDetail {
+                let id = question.get("currencyTxId").and_then(Value::as_str);
+                SeenPayment {
+                    pay_id,
                     currency,
-                    tx_id: String::new(),
+                    currency_tx_id: id.unwrap_or_default().into(),
                     amounts,
                 }
             }
-            None => match self.reservoir.payments_due(&pay_id) {
-                None => {
-                    return Ok(json!({"payId": pay_id, "status": "Unknown"}));
-                }
-                Some(due) => exact(due.and_then(|alternatives| alternatives.into_iter().next())),
-            },
+            None if self.reservoir.set_status(&pay_id) == Status::Unknown => {
+                return Ok(json!({"payId": pay_id, "status": "Unknown"}));
+            }
+            None => {
+                let due = self.reservoir.due(&pay_id);
+                exact(pay_id, due.and_then(|due| due.0.first()))
+            }
         };
-        let seen = self
-            .reservoir
-            .payment_seen(step.now, pay_id, detail)
-            .map_err(|e| e.to_string())?;
-        self.take_reservoir_changes(step);
-        let status = match seen {
-            Seen::Verified => "Verified",
-            Seen::Orphan => "Kept",
+        self.pools(step, reservoir::Input::Payment(payment));
+        let status = match self.reservoir.set_status(&pay_id) {
+            Status::Verified => "Verified",
+            _ => "Kept",
         };
         Ok(json!({"payId": pay_id, "status": status}))
     }
 }
 
 /// A payment of just what is due.
-fn exact(due: Option<Vec<crate::core::currency::Payment>>) -> PaymentDetail {
-    let due = due.unwrap_or_default();
+fn exact(pay_id: PayId, due: Option<&Vec<crate::core::currency::Payment>>) -> SeenPayment {
+    let due = due.map(Vec::as_slice).unwrap_or_default();
     let currency = due.first().map_or(Currency::Bitcoin, |p| p.currency);
     let mut amounts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for payment in due {
-        let sum = amounts.entry(payment.address).or_default();
+        let sum = amounts.entry(payment.address.clone()).or_default();
         *sum = sum.saturating_add(payment.amount);
     }
-    PaymentDetail {
+    if amounts.is_empty() {
+        // Nothing certain is due: anything verifies, but nothing does not.
+        amounts.insert(b"simulated".to_vec(), 1);
+    }
+    SeenPayment {
+        pay_id,
         currency,
-        tx_id: String::new(),
+        currency_tx_id: Vec::new(),
         amounts,
     }
 }

@@ -36,7 +36,7 @@ use super::keys::PeerPublicKey;
 use super::ledger::{Ledger, LedgerError};
 use super::listener::{Asked, News, Reply, Ticket};
 use super::mining::machine::{self as mining, Mining};
-use super::reservoir::{Confirmed, Reservoir, ReservoirError};
+use super::reservoir::{self, Confirmed, Reservoir};
 use super::state::{Batch, Overlay, StoreFault, View};
 use super::time::{Millis, Now};
 use super::upstream::Upstream;
@@ -202,13 +202,9 @@ pub struct Engine {
     digests: BTreeMap<u64, blocks::DigestFor>,
     next_digest: u64,
     next_heart: Millis,
-    next_sweep: Millis,
     stats: Stats,
     started: Millis,
 }
-
-/// Sets that are told again in one step.
-const BROADCASTS: usize = 16;
 
 impl Engine {
     /// A node on what the store holds. `first` are changes to store at once: entries that are of
@@ -227,18 +223,18 @@ impl Engine {
             view,
             ledger: &ledger,
         };
-        let (mut reservoir, _) = Reservoir::load(
-            now,
-            chain,
-            settings.caps,
-            settings.timing.rebroadcast_ms,
-            state,
-        )
-        .map_err(|e| match e {
-            ReservoirError::Store(fault) => LedgerError::Store(fault),
-            other => LedgerError::Damaged(other.to_string()),
-        })?;
-        let (first, _) = reservoir.take_changes();
+        let timing = reservoir::Timing {
+            rebroadcast_ms: settings.timing.rebroadcast_ms,
+            sweep_ms: settings.timing.sweep_ms,
+        };
+        let mut first = Batch::new();
+        let mut effects = Vec::new();
+        let reservoir = Reservoir::load(settings.caps, timing, now, &state, &mut effects)?;
+        for effect in effects {
+            if let reservoir::Effect::Persist(batch) = effect {
+                first.extend(batch);
+            }
+        }
         let mut seed = settings.seed;
         let announce = Announce::new(
             now,
@@ -269,7 +265,6 @@ impl Engine {
             digests: BTreeMap::new(),
             next_digest: 1,
             next_heart,
-            next_sweep: now.mono.saturating_add(settings.timing.sweep_ms),
             stats: Stats::default(),
             started: now.mono,
             settings,
@@ -330,10 +325,9 @@ impl Engine {
         let machines = [
             self.announce.next_wakeup(),
             self.connector.next_wakeup(),
-            self.reservoir.next_broadcast(),
+            self.reservoir.next_wakeup(),
             self.mining.as_ref().and_then(Mining::next_wakeup),
             Some(self.next_heart),
-            Some(self.next_sweep),
         ];
         upstreams
             .chain(probes)
@@ -396,7 +390,7 @@ impl Engine {
             fault: None,
         };
         step(self, &mut running);
-        self.take_reservoir_changes(&mut running);
+        self.tell_pools_mode(&mut running);
         let Step {
             state,
             out: now_effects,
@@ -428,31 +422,68 @@ impl Engine {
         if mining_due.is_some_and(|at| at <= now) {
             self.mine(step, mining::Input::Wake);
         }
-        for (command, bytes) in self.reservoir.due_broadcasts(step.now, BROADCASTS) {
-            self.relay(step, vec![command.as_bytes().to_vec(), bytes]);
-        }
-        if self.next_sweep <= now {
-            self.next_sweep = now.saturating_add(self.settings.timing.sweep_ms.max(1));
-            if self.reservoir.sweep(step.now) {
-                step.log(
-                    Importance::Warning,
-                    "the clock jumped forward by more than an hour; nothing runs out in this sweep",
-                );
-            }
-            self.take_reservoir_changes(step);
+        if self.reservoir.next_wakeup().is_some_and(|at| at <= now) {
+            self.pools(step, reservoir::Input::Wake);
         }
         if self.next_heart <= now {
             self.publish(step, vec![b"heart".to_vec(), b"beat".to_vec()]);
         }
     }
 
-    /// Puts what the pools changed into the step's batch, and tells mining.
-    fn take_reservoir_changes(&mut self, step: &mut Step<'_>) {
-        let (batch, verified_changed) = self.reservoir.take_changes();
-        step.state.extend(batch);
-        if verified_changed {
-            self.mine(step, mining::Input::VerifiedChanged);
+    /// Gives the pools an input and does what they want; what they answer, if they were asked.
+    fn pools(
+        &mut self,
+        step: &mut Step<'_>,
+        input: reservoir::Input,
+    ) -> Option<Result<reservoir::Answer, reservoir::Refusal>> {
+        self.tell_pools_mode(step);
+        let state = Confirmed {
+            view: &step.state,
+            ledger: &self.ledger,
+        };
+        let mut effects = Vec::new();
+        self.reservoir.step(step.now, input, &state, &mut effects);
+        self.perform_pools(step, effects)
+    }
+
+    /// The pools take and send records in mode Normal alone.
+    fn tell_pools_mode(&mut self, step: &mut Step<'_>) {
+        let normal = self.connector.mode() == Mode::Normal;
+        if self.reservoir.is_normal() != normal {
+            let state = Confirmed {
+                view: &step.state,
+                ledger: &self.ledger,
+            };
+            let mode = reservoir::Input::Mode { normal };
+            let mut effects = Vec::new();
+            self.reservoir.step(step.now, mode, &state, &mut effects);
+            self.perform_pools(step, effects);
         }
+    }
+
+    fn perform_pools(
+        &mut self,
+        step: &mut Step<'_>,
+        effects: Vec<reservoir::Effect>,
+    ) -> Option<Result<reservoir::Answer, reservoir::Refusal>> {
+        let mut answer = None;
+        for effect in effects {
+            match effect {
+                reservoir::Effect::Persist(batch) => step.state.extend(batch),
+                reservoir::Effect::Reply { result, .. } => answer = Some(result),
+                reservoir::Effect::Relay { command, data } => {
+                    self.relay(step, vec![command.text().into(), data]);
+                }
+                reservoir::Effect::VerifiedChanged => {
+                    self.mine(step, mining::Input::VerifiedChanged);
+                }
+                // Counted in the pools, and with the refusal.
+                reservoir::Effect::Full { .. } => {}
+                reservoir::Effect::Log(text) => step.log(Importance::Warning, text),
+                reservoir::Effect::Fault(fault) => Self::store_fault(step, &fault),
+            }
+        }
+        answer
     }
 
     fn mine(&mut self, step: &mut Step<'_>, input: mining::Input) {
@@ -474,7 +505,14 @@ impl Engine {
                             view: &step.state,
                             ledger: &self.ledger,
                         };
-                        match self.reservoir.candidates(most, state) {
+                        let mut effects = Vec::new();
+                        let records =
+                            self.reservoir
+                                .verified(step.now, most.max(1), &state, &mut effects);
+                        // Mining is about to get what is left: that it changed is no news.
+                        effects.retain(|one| *one != reservoir::Effect::VerifiedChanged);
+                        self.perform_pools(step, effects);
+                        match records {
                             Ok(records) => inputs.push_back(mining::Input::Records(records)),
                             Err(e) => step.fault(&e),
                         }

@@ -5,7 +5,7 @@ use super::{Effect, Engine, Importance, SocketId, Source, Step};
 use crate::core::announce::{self, Registration};
 use crate::core::connector::Mode;
 use crate::core::listener::{Asked, News, RegisterRequest, Reply, Request, Ticket};
-use crate::core::reservoir::{Confirmed, Message, Refusal, ReservoirError};
+use crate::core::reservoir::{self, Command, Refusal};
 
 /// What became of a message.
 enum Verdict {
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     fn take_news(&mut self, step: &mut Step<'_>, news: News, source: Source) -> Verdict {
-        let message = match news {
+        let (command, data) = match news {
             News::Heart => return Verdict::Light,
             News::Peer(parameters) => {
                 self.announce(step, announce::Input::PeerNews(parameters, source));
@@ -103,61 +103,55 @@ impl Engine {
                 }
                 return Verdict::Light;
             }
-            News::Assets(bytes) => Message::Assets(bytes),
-            News::Issues(bytes) => Message::Issues(bytes),
-            News::Transfer(bytes) => Message::Transfer(bytes),
-            News::Proof(bytes) => Message::Proof(bytes),
+            News::Assets(bytes) => (Command::Assets, bytes),
+            News::Issues(bytes) => (Command::Issues, bytes),
+            News::Transfer(bytes) => (Command::Transfer, bytes),
+            News::Proof(bytes) => (Command::Proof, bytes),
         };
-        self.record_news(step, &message, source)
+        self.record_news(step, command, data, source)
     }
 
-    fn record_news(&mut self, step: &mut Step<'_>, message: &Message, source: Source) -> Verdict {
-        if self.connector.mode() != Mode::Normal {
-            self.stats.refuse(&Refusal::NotAvailable.to_string());
+    fn record_news(
+        &mut self,
+        step: &mut Step<'_>,
+        command: Command,
+        data: Vec<u8>,
+        source: Source,
+    ) -> Verdict {
+        let input = reservoir::Input::Peer {
+            command,
+            data,
+            source: (source != 0).then_some(source),
+            ticket: 0,
+        };
+        let refusal = match self.pools(step, input) {
+            Some(Err(refusal)) => refusal,
+            Some(Ok(_)) => {
+                self.stats.taken += 1;
+                return Verdict::Kept;
+            }
+            None => return Verdict::Light,
+        };
+        if let Refusal::Store(fault) = &refusal {
+            Self::store_fault(step, fault);
             return Verdict::Light;
         }
-        let state = Confirmed {
-            view: &step.state,
-            ledger: &self.ledger,
-        };
-        let result = self.reservoir.message(step.now, message, source, state);
-        self.take_reservoir_changes(step);
-        match result {
-            Ok(_) => {
-                self.stats.taken += 1;
-                let frames = vec![
-                    message.command().as_bytes().to_vec(),
-                    message.bytes().to_vec(),
-                ];
-                self.relay(step, frames);
-                Verdict::Kept
-            }
-            Err(ReservoirError::Refused(refusal)) => {
-                let text = refusal.to_string();
-                self.stats.refuse(&text);
-                step.log(
-                    Importance::Detail,
-                    format!("{} refused: {text}", message.command()),
-                );
-                match refusal {
-                    // The first of its kind may still be on its way to the disk; and of several
-                    // assets the first ones stay.
-                    Refusal::AlreadyExists
-                    | Refusal::NoNewTransactions
-                    | Refusal::PayIdUsed
-                    | Refusal::DoubleTransfer => Verdict::Kept,
-                    _ if matches!(message, Message::Assets(_)) => Verdict::Kept,
-                    _ => Verdict::Light,
-                }
-            }
-            Err(ReservoirError::Store(fault)) => {
-                Self::store_fault(step, &fault);
-                Verdict::Light
-            }
-            Err(ReservoirError::Ledger(e)) => {
-                step.log(Importance::Warning, format!("{}: {e}", message.command()));
-                Verdict::Light
-            }
+        let text = refusal.to_string();
+        self.stats.refuse(&text);
+        step.log(
+            Importance::Detail,
+            format!("{} refused: {text}", command.text()),
+        );
+        match refusal {
+            Refusal::Synchronising => Verdict::Light,
+            // The first of its kind may still be on its way to the disk; and of several
+            // assets the first ones stay.
+            Refusal::AlreadyExists
+            | Refusal::NothingNew
+            | Refusal::PayIdAlreadyUsed
+            | Refusal::DoubleTransfer => Verdict::Kept,
+            _ if command == Command::Assets => Verdict::Kept,
+            _ => Verdict::Light,
         }
     }
 }

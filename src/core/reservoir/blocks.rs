@@ -1,304 +1,311 @@
-//! The pools and the blocks: what is put into one, what leaves with one, what comes back with one
-//! that is taken off (`proto/reservoir.md`, section 9).
+//! What blocks do to the pools (`proto/reservoir.md`, section 9): confirmed records leave, and
+//! with them what has become impossible; records of a block that comes off return with the proof
+//! or the payment that had verified them.
+//!
+//! What verified a confirmed set is kept while its block may be taken off, and for at most as
+//! many records as may be pending.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{
-    Confirmed, Kind, LIFE_S, Member, REMEMBERED_BLOCKS, Remembered, Reservoir, ReservoirError, Set,
-    State, Verified,
-};
+use super::confirmed::Confirmed;
+use super::due::Due;
+use super::error::Refusal;
+use super::payments::transfer_due;
+use super::set::{CachedAsset, Kind, Member, Set, Settled};
+use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir};
+use crate::core::chain::Chain;
 use crate::core::id::{AssetId, PayId, TxId};
-use crate::core::keys::Account;
-use crate::core::ledger::{self, Returned, read};
-use crate::core::mining::assembly::{AssetNeed, Candidate};
+use crate::core::ledger;
 use crate::core::record::Record;
 use crate::core::state::StoreFault;
-use crate::core::time::Now;
-
-/// What can be said of a record that waits for a block.
-enum Fit {
-    Now(AssetNeed),
-    Later,
-    Never,
-}
 
 impl Reservoir {
-    /// At most so many verified records that may stand in the next block, in the order in which
-    /// they were taken. What can never stand in one any more is dropped.
+    pub(super) fn on_block_stored(
+        &mut self,
+        number: u64,
+        records: &[ledger::Confirmed],
+        chain: &Chain,
+    ) {
+        for record in records {
+            match record {
+                ledger::Confirmed::Asset(id) => {
+                    self.pools.take_asset(id);
+                }
+                ledger::Confirmed::Issue(id) => self.confirm(id, number),
+                ledger::Confirmed::Transfer { id, link } => {
+                    self.confirm(id, number);
+                    self.drop_rival(link);
+                }
+            }
+        }
+        while let Some((block, pay_id)) = self.pools.settled_blocks.first().copied() {
+            let final_now = block.saturating_add(chain.rules.fork_protection) < number;
+            if !final_now && self.pools.confirmed_members.len() <= self.caps.pending_records {
+                break;
+            }
+            self.pools.take_settled(&pay_id);
+        }
+    }
+
+    /// A record is in a block: a pending set goes whole, of a verified one this record.
+    fn confirm(&mut self, id: &TxId, block: u64) {
+        let Some(pay_id) = self.pools.members.get(id).copied() else {
+            return;
+        };
+        let Some(mut set) = self.pools.take_set(&pay_id) else {
+            return;
+        };
+        if set.verified.is_none() {
+            return;
+        }
+        for member in &mut set.members {
+            member.confirmed |= member.id == *id;
+        }
+        self.put_back(pay_id, set, block);
+    }
+
+    /// Keeps what is left of a verified set, or what verified it.
+    pub(super) fn put_back(&mut self, pay_id: PayId, set: Set, block: u64) {
+        let whole = set.live().next().is_none();
+        match set.verified {
+            Some(verified) if whole => {
+                let settled = Settled {
+                    members: set.members.iter().map(|member| member.id).collect(),
+                    verified,
+                    due: set.due,
+                    source: set.source,
+                    deadline: set.deadline,
+                    block,
+                };
+                self.pools.put_settled(pay_id, settled);
+            }
+            _ => self.pools.put_set(pay_id, set),
+        }
+    }
+
+    /// Nobody else may follow this link any more.
+    fn drop_rival(&mut self, link: &TxId) {
+        if let Some(pay_id) = self.pools.links.get(link).copied() {
+            self.pools.take_set(&pay_id);
+        }
+    }
+
+    /// Removes a record as if a block had confirmed it.
     ///
     /// # Errors
-    /// A fault of the store.
-    pub fn candidates(
+    /// [`Refusal::DeleteIdUnlocked`] unless the pools are held.
+    pub fn delete_transaction(&mut self, id: &TxId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        if !self.held {
+            return Err(Refusal::DeleteIdUnlocked);
+        }
+        self.confirm(id, 0);
+        self.finish(out);
+        Ok(())
+    }
+
+    /// Removes the transfer that has taken this link.
+    ///
+    /// # Errors
+    /// [`Refusal::DeleteLinkUnlocked`] unless the pools are held.
+    pub fn delete_link(&mut self, link: &TxId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        if !self.held {
+            return Err(Refusal::DeleteLinkUnlocked);
+        }
+        self.drop_rival(link);
+        self.finish(out);
+        Ok(())
+    }
+
+    /// Removes an asset from the cache.
+    pub fn delete_asset(&mut self, id: &AssetId, out: &mut Vec<Effect>) {
+        self.pools.take_asset(id);
+        self.finish(out);
+    }
+
+    pub(super) fn on_blocks_taken_off(
         &mut self,
-        limit: usize,
-        state: Confirmed<'_>,
-    ) -> Result<Vec<Candidate>, ReservoirError> {
-        let mut candidates = Vec::new();
-        let mut impossible = Vec::new();
-        'sets: for pay_id in self.verified_order.values() {
-            let Some(set) = self.sets.get(pay_id) else {
-                continue;
-            };
-            for (index, member) in set.members.iter().enumerate() {
-                if !member.present {
-                    continue;
-                }
-                if candidates.len() >= limit {
-                    break 'sets;
-                }
-                match self.fit(member, state)? {
-                    Fit::Now(asset) => candidates.push(Candidate {
-                        id: member.id,
-                        packed: Arc::clone(&member.packed),
-                        link: match set.kind {
-                            Kind::Transfer { link } => Some(link),
-                            Kind::Issues { .. } => None,
-                        },
-                        asset,
-                    }),
-                    Fit::Later => {}
-                    Fit::Never => impossible.push((*pay_id, index)),
-                }
-            }
-        }
-        for (pay_id, index) in impossible {
-            self.remove_member(&pay_id, index);
-        }
-        Ok(candidates)
-    }
-
-    fn fit(&self, member: &Member, state: Confirmed<'_>) -> Result<Fit, StoreFault> {
-        let testing = self.chain.testing;
-        let Ok((record, _)) = Record::unpack(&member.packed, testing) else {
-            return Ok(Fit::Never);
-        };
-        if read::has_transaction(state.view, &member.id)? {
-            return Ok(Fit::Never);
-        }
-        if let Record::BitmarkIssue(issue) = &record {
-            if read::has_asset(state.view, &issue.asset_id)? {
-                return Ok(Fit::Now(AssetNeed::None));
-            }
-            return Ok(match self.assets.get(&issue.asset_id) {
-                Some(asset) => Fit::Now(AssetNeed::Cached {
-                    id: issue.asset_id,
-                    packed: Arc::clone(&asset.packed),
-                }),
-                None => Fit::Later,
-            });
-        }
-        let Some(link) = record.link() else {
-            return Ok(Fit::Never);
-        };
-        let Some(linked) = read::owned_record(state.view, &link, testing)? else {
-            // Its block was taken off; it may come again.
-            return Ok(Fit::Later);
-        };
-        let owns = read::currently_owns(state.view, linked.owner(), &link)?;
-        Ok(if owns {
-            Fit::Now(AssetNeed::None)
-        } else {
-            Fit::Never
-        })
-    }
-
-    /// A block went in: what it confirms leaves the pools, with what contradicts it.
-    pub fn confirmed(&mut self, now: Now, block: u64, confirmed: &[ledger::Confirmed]) {
-        self.clock.see(now);
-        self.forget_old(block);
-        for item in confirmed {
-            match item {
-                ledger::Confirmed::Asset(id) => self.remove_asset(id),
-                ledger::Confirmed::Issue(id) => self.leave(block, id),
-                ledger::Confirmed::Transfer { id, link } => {
-                    self.leave(block, id);
-                    if let Some(other) = self.links.get(link).copied() {
-                        self.leave(block, &other);
-                    }
-                }
-            }
-        }
-    }
-
-    /// One transaction is confirmed: the whole of a pending set goes, of a verified one it alone.
-    fn leave(&mut self, block: u64, id: &TxId) {
-        let Some(pay_id) = self.index.get(id).copied() else {
-            return;
-        };
-        let Some(set) = self.sets.get(&pay_id) else {
-            return;
-        };
-        let State::Verified(verified) = &set.state else {
-            self.remove(&pay_id);
-            return;
-        };
-        let index = set.members.iter().position(|m| m.id == *id && m.present);
-        let members = set.members.iter().map(|m| Arc::clone(&m.packed)).collect();
-        let remembered = Remembered {
-            block,
-            members,
-            verified: verified.clone(),
-        };
-        self.remember(pay_id, remembered);
-        if let Some(index) = index {
-            self.remove_member(&pay_id, index);
-        }
-    }
-
-    pub(super) fn remember(&mut self, pay_id: PayId, remembered: Remembered) {
-        for packed in &remembered.members {
-            self.remembered_of.insert(TxId::of(packed), pay_id);
-        }
-        self.remembered.insert(pay_id, remembered);
-        self.persist_remembered(&pay_id);
-    }
-
-    fn forget_old(&mut self, block: u64) {
-        let old: Vec<PayId> = self
-            .remembered
-            .iter()
-            .filter(|(_, known)| known.block.saturating_add(REMEMBERED_BLOCKS) < block)
-            .map(|(pay_id, _)| *pay_id)
-            .collect();
-        for pay_id in old {
-            self.forget(&pay_id);
-        }
-    }
-
-    fn forget(&mut self, pay_id: &PayId) -> Option<Remembered> {
-        let remembered = self.remembered.remove(pay_id)?;
-        for packed in &remembered.members {
-            self.remembered_of.remove(&TxId::of(packed));
-        }
-        self.forget_remembered(pay_id);
-        Some(remembered)
-    }
-
-    /// Blocks were taken off: their records come back, with their proof or payment as far as it is
-    /// known here. `state` is that without these blocks.
-    pub fn returned(&mut self, now: Now, records: Vec<Returned>, state: Confirmed<'_>) {
-        self.clock.see(now);
-        let mut sets: BTreeMap<PayId, Vec<Returned>> = BTreeMap::new();
-        let mut order = Vec::new();
-        for record in records {
-            if let Record::AssetData(asset) = record.record {
-                // A full cache is no reason to lose what others can bring again.
-                let _ = self.cache_asset(now, asset, 0, state);
-                continue;
-            }
-            let pay_id = self
-                .remembered_of
-                .get(&record.id)
-                .copied()
-                .unwrap_or_else(|| PayId::of([record.packed.as_slice()]));
-            if !sets.contains_key(&pay_id) {
-                order.push(pay_id);
-            }
-            sets.entry(pay_id).or_default().push(record);
-        }
-        for pay_id in order {
-            let records = sets.remove(&pay_id).unwrap_or_default();
-            self.return_set(now, pay_id, records, state);
-        }
-    }
-
-    fn return_set(
-        &mut self,
-        now: Now,
-        pay_id: PayId,
-        records: Vec<Returned>,
-        state: Confirmed<'_>,
+        returned: &[ledger::Returned],
+        confirmed: &Confirmed<'_>,
     ) {
-        let remembered = self.forget(&pay_id);
-        let back: BTreeSet<TxId> = records.iter().map(|record| record.id).collect();
-        if let Some(set) = self.sets.get(&pay_id).cloned() {
-            // The rest of it is still here: all of it is again.
-            self.remove(&pay_id);
-            let members = set
-                .members
-                .into_iter()
-                .map(|mut member| {
-                    member.present |= back.contains(&member.id);
-                    member
-                })
-                .collect();
-            self.insert(now, pay_id, Set { members, ..set });
-            return;
-        }
-        let (packed, verified) = match remembered {
-            Some(known) => (known.members, known.verified),
-            None => (
-                records
-                    .iter()
-                    .map(|r| Arc::from(r.packed.as_slice()))
-                    .collect(),
-                Verified::Block,
-            ),
-        };
-        let mut first = BTreeSet::new();
-        let members: Vec<Member> = packed
-            .into_iter()
-            .map(|packed: Arc<[u8]>| {
-                let id = TxId::of(&packed);
-                let free = !self.index.contains_key(&id);
-                Member {
-                    id,
-                    packed,
-                    present: back.contains(&id) && free && first.insert(id),
+        let packed: BTreeMap<TxId, &ledger::Returned> =
+            returned.iter().map(|record| (record.id, record)).collect();
+        for record in returned {
+            let result = match &record.record {
+                Record::AssetData(asset) => {
+                    self.return_asset(&AssetId::of(&asset.fingerprint), &record.packed, confirmed)
                 }
-            })
-            .collect();
-        if !members.iter().any(|member| member.present) {
-            return;
+                Record::BitmarkIssue(_)
+                | Record::BitmarkTransferUnratified(_)
+                | Record::BitmarkTransferCountersigned(_)
+                | Record::BlockOwnerTransfer(_) => self.return_record(record, &packed, confirmed),
+                Record::BaseData(_) | Record::BlockFoundation(_) => Ok(()),
+            };
+            if let Err(fault) = result {
+                self.effects.push(Effect::Fault(fault));
+            }
         }
-        let Some((kind, owners)) = self.kind_of(&members, state) else {
-            return;
+    }
+
+    fn return_asset(
+        &mut self,
+        id: &AssetId,
+        packed: &[u8],
+        confirmed: &Confirmed<'_>,
+    ) -> Result<(), StoreFault> {
+        if !confirmed.has_asset(id)? && !self.has_cached_asset(id) {
+            let asset = CachedAsset {
+                packed: packed.into(),
+                source: None,
+                deadline: self.time.saturating_add(ASSET_LIFE_S),
+            };
+            self.pools.put_asset(*id, asset);
+        }
+        Ok(())
+    }
+
+    fn return_record(
+        &mut self,
+        record: &ledger::Returned,
+        packed: &BTreeMap<TxId, &ledger::Returned>,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<(), StoreFault> {
+        let id = record.id;
+        if self.pools.members.contains_key(&id) || confirmed.has_transaction(&id)? {
+            return Ok(());
+        }
+        let known = self.pools.confirmed_members.get(&id).copied();
+        let set = match known {
+            Some(pay_id) => match self.pools.take_set(&pay_id) {
+                Some(set) => Some((pay_id, set)),
+                None => match self.pools.take_settled(&pay_id) {
+                    Some(settled) => rebuilt(settled, packed, confirmed)?.map(|set| (pay_id, set)),
+                    None => None,
+                },
+            },
+            None => None,
         };
-        if let Kind::Transfer { link } = &kind
-            && self.links.contains_key(link)
-        {
-            return;
+        let Some((pay_id, mut set)) = set else {
+            return self.return_unproved(record, confirmed);
+        };
+        let rival = |link| self.pools.links.contains_key(&link);
+        if set.link().is_some_and(rival) {
+            return Ok(());
         }
+        for member in &mut set.members {
+            member.confirmed &= member.id != id;
+        }
+        self.pools.put_set(pay_id, set);
+        Ok(())
+    }
+
+    /// A record whose proof or payment this node never saw: it waits for one again.
+    fn return_unproved(
+        &mut self,
+        record: &ledger::Returned,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<(), StoreFault> {
+        let mut member = Member {
+            id: record.id,
+            packed: record.packed.as_slice().into(),
+            asset: None,
+            confirmed: false,
+        };
+        let (kind, due) = match (&record.record, record.record.link()) {
+            (Record::BitmarkIssue(issue), _) => {
+                member.asset = Some(issue.asset_id);
+                let due = Due::for_issues(confirmed, &[issue.asset_id].into(), 1)?;
+                let owners = [issue.owner].into();
+                (Kind::Issues { owners }, due)
+            }
+            (_, Some(link)) if !self.pools.links.contains_key(&link) => {
+                let due = transfer_due(&link, confirmed)?;
+                (Kind::Transfer { link }, due.or(Some(Due(Vec::new()))))
+            }
+            _ => return Ok(()),
+        };
         let set = Set {
             kind,
-            members,
-            state: State::Verified(verified),
-            payments: None,
-            deadline: self.clock.now().saturating_add(LIFE_S),
-            number: 0,
-            source: 0,
-            owners,
-            next_broadcast: 0,
+            members: vec![member],
+            due,
+            source: None,
+            deadline: self.time.saturating_add(LIFE_S),
+            verified: None,
         };
-        self.insert(now, pay_id, set);
+        self.put_new(PayId::of([record.packed.as_slice()]), set);
+        Ok(())
     }
+}
 
-    /// What a set is, from its records.
-    pub(super) fn kind_of(
-        &self,
-        members: &[Member],
-        state: Confirmed<'_>,
-    ) -> Option<(Kind, BTreeSet<Account>)> {
-        let mut assets: BTreeSet<AssetId> = BTreeSet::new();
-        let mut owners = BTreeSet::new();
-        for member in members {
-            let (record, _) = Record::unpack(&member.packed, self.chain.testing).ok()?;
-            match record {
-                Record::BitmarkIssue(issue) => {
-                    assets.insert(issue.asset_id);
-                    owners.insert(issue.owner);
-                }
-                record => {
-                    let link = record.link()?;
-                    let linked = read::owned_record(state.view, &link, self.chain.testing);
-                    if let Ok(Some(linked)) = linked {
-                        owners.insert(*linked.owner());
-                    }
-                    return Some((Kind::Transfer { link }, owners));
-                }
-            }
-        }
-        Some((Kind::Issues { assets }, owners))
+/// The set whose records were all confirmed, every one of them still marked so. Nothing when a
+/// record of it can not be had any more.
+fn rebuilt(
+    settled: Settled,
+    packed: &BTreeMap<TxId, &ledger::Returned>,
+    confirmed: &Confirmed<'_>,
+) -> Result<Option<Set>, StoreFault> {
+    let mut members = Vec::with_capacity(settled.members.len());
+    for id in settled.members {
+        let bytes: Arc<[u8]> = match packed.get(&id) {
+            Some(record) => record.packed.as_slice().into(),
+            None => match confirmed.packed(&id)? {
+                Some(packed) => packed.into(),
+                None => return Ok(None),
+            },
+        };
+        members.push((id, bytes));
     }
+    let Some((kind, members)) = read_members(members, confirmed.chain().testing) else {
+        return Ok(None);
+    };
+    Ok(Some(Set {
+        kind,
+        members: members
+            .into_iter()
+            .map(|member| Member {
+                confirmed: true,
+                ..member
+            })
+            .collect(),
+        due: settled.due,
+        source: settled.source,
+        deadline: settled.deadline,
+        verified: Some(settled.verified),
+    }))
+}
+
+/// What packed records are as a set; nothing when they are none.
+pub(super) fn read_members(
+    packed: Vec<(TxId, Arc<[u8]>)>,
+    testing: bool,
+) -> Option<(Kind, Vec<Member>)> {
+    let mut members = Vec::with_capacity(packed.len());
+    let mut kind = None;
+    for (id, bytes) in packed {
+        let (record, used) = Record::unpack(&bytes, testing).ok()?;
+        if used != bytes.len() {
+            return None;
+        }
+        let mut member = Member {
+            id,
+            packed: bytes,
+            asset: None,
+            confirmed: false,
+        };
+        match (&record, record.link(), &mut kind) {
+            (Record::BitmarkIssue(issue), _, Some(Kind::Issues { owners })) => {
+                owners.insert(issue.owner);
+                member.asset = Some(issue.asset_id);
+            }
+            (Record::BitmarkIssue(issue), _, None) => {
+                let owners = [issue.owner].into();
+                kind = Some(Kind::Issues { owners });
+                member.asset = Some(issue.asset_id);
+            }
+            (_, Some(link), None) => kind = Some(Kind::Transfer { link }),
+            _ => return None,
+        }
+        members.push(member);
+    }
+    Some((kind?, members))
 }

@@ -1,9 +1,8 @@
-//! Why something is not taken, in the reference's words (`proto/reservoir.md`, sections 4 to 8 and
-//! 11).
+//! Why something does not go into the pools: the texts of `proto/reservoir.md`, one variant a
+//! rule. Nothing is decided here.
 
 use thiserror::Error;
 
-use crate::core::ledger::LedgerError;
 use crate::core::mining::proof::InvalidNonce;
 use crate::core::record::RecordError;
 use crate::core::state::StoreFault;
@@ -11,84 +10,76 @@ use crate::core::state::StoreFault;
 /// A rule that a submission breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// A record that is none, or not valid.
+    /// The record itself, or its bytes.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Nothing was sent.
+    /// An empty message, an empty set.
     #[error("missing parameters")]
     MissingParameters,
-    /// The mode is not Normal.
-    #[error("not available during synchronise")]
-    NotAvailable,
-    /// Another kind of record.
-    #[error("transaction is not an asset")]
-    NotAnAsset,
-    /// Another kind of record.
-    #[error("transaction is not an issue")]
-    NotAnIssue,
-    /// Another kind of record.
-    #[error("transaction is not a transfer")]
-    NotATransfer,
-    /// All of it was here before.
-    #[error("no new transactions")]
-    NoNewTransactions,
-    /// It was here before, or overlaps with what was.
-    #[error("transaction already exists")]
-    AlreadyExists,
-    /// Another asset has the fingerprint.
-    #[error("assets already registered")]
-    AssetsAlreadyRegistered,
-    /// An issue of an asset that nobody knows.
-    #[error("asset not found")]
-    AssetNotFound,
-    /// More than a hundred.
+    /// More than one set may have.
     #[error("too many items to process")]
     TooManyItems,
-    /// A member without an owner.
+    /// A record or its owner is absent.
     #[error("invalid item")]
     InvalidItem,
-    /// The link is not confirmed, or of a kind that cannot be followed.
+    /// An account of the other network.
+    #[error("wrong network for public key")]
+    WrongNetwork,
+    /// The node is not in mode Normal.
+    #[error("not available during synchronise")]
+    Synchronising,
+    /// Something else among the assets.
+    #[error("transaction is not an asset")]
+    NotAnAsset,
+    /// Something else among the issues.
+    #[error("transaction is not an issue")]
+    NotAnIssue,
+    /// Something else than a transfer.
+    #[error("transaction is not a transfer")]
+    NotATransfer,
+    /// Every asset of the message is known.
+    #[error("no new transactions")]
+    NothingNew,
+    /// Another asset with the same fingerprint waits already.
+    #[error("assets already registered")]
+    AssetsAlreadyRegistered,
+    /// Neither confirmed nor cached.
+    #[error("asset not found")]
+    AssetNotFound,
+    /// Known, or part of something known.
+    #[error("transaction already exists")]
+    AlreadyExists,
+    /// The link is not confirmed, or can not be followed by this record.
     #[error("link to invalid or unconfirmed transaction")]
     InvalidLink,
-    /// The link is spoken for, or spent.
+    /// The link is taken, by a pending transfer or on the chain.
     #[error("double transfer attempt")]
     DoubleTransfer,
-    /// A transfer of itself.
+    /// The record is its own link.
     #[error("transaction links to self")]
     LinksToSelf,
-    /// A nonce of a wrong length.
+    /// A block that a fee is due to names nobody who gets it. The reference ends here.
+    #[error("missing block owner")]
+    MissingBlockOwner,
+    /// A client nonce outside of 8 to 64 bytes, or a message too short for a pay id.
     #[error(transparent)]
     Nonce(#[from] InvalidNonce),
-    /// A proof that is not accepted.
+    /// A proof from a peer that verifies nothing.
     #[error("payId already used")]
-    PayIdUsed,
-    /// Fewer records are wanted than none.
+    PayIdAlreadyUsed,
+    /// Fewer than one record is asked for.
     #[error("invalid count")]
     InvalidCount,
-    /// No room.
+    /// Records go only while none are handed out. The reference ends here.
+    #[error("reservoir delete tx id when not locked")]
+    DeleteIdUnlocked,
+    /// The same, by link. The reference ends here.
+    #[error("reservoir delete link when not locked")]
+    DeleteLinkUnlocked,
+    /// A bound is reached; what is inside stays.
     #[error("reservoir is full")]
     Full,
-    /// The former owner's payment is in no coin.
-    #[error("invalid currency")]
-    InvalidCurrency,
-}
-
-/// Why a step did not happen.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ReservoirError {
-    /// A rule is broken.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store could not be read.
+    /// The store can not be read: a fault of this machine.
     #[error(transparent)]
     Store(#[from] StoreFault),
-    /// The index contradicts itself.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
-impl From<RecordError> for ReservoirError {
-    fn from(error: RecordError) -> Self {
-        Self::Refused(error.into())
-    }
 }

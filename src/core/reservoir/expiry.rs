@@ -1,120 +1,70 @@
-//! Lives that end (`proto/reservoir.md`, sections 3, 4 and 19). A set with all its entries is one
-//! deadline; an asset that a set uses waits for it.
-//!
-//! Deadlines are on the wall clock, so that they survive a restart. A wall clock that goes back
-//! lengthens no life; one that jumps forward by more than an hour ends none before the next sweep.
+//! What ends by time (`proto/reservoir.md`, sections 3, 4 and 19). A set goes as one unit with
+//! its link and its index; an asset that has outlived its time goes with the last set that uses
+//! it. Ordered by deadline, so a sweep touches what it removes and nothing else.
 
-use super::{Reservoir, Timed};
-use crate::core::time::{Millis, Now, UnixSeconds};
+use super::pools::{Key, Lapsing};
+use super::{Reservoir, relay};
+use crate::core::time::Millis;
 
-/// Between two sweeps.
+/// How often the pools are swept by default.
 pub const SWEEP_MS: Millis = 5 * 60 * 1000;
-/// A jump of the wall clock beyond this is one.
-const JUMP_S: u64 = 3600;
-
-/// The wall clock, made to go forward only.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Clock {
-    seen: Option<Now>,
-    now: UnixSeconds,
-    jumped: bool,
-}
-
-impl Clock {
-    /// Takes note of the time.
-    pub(super) fn see(&mut self, now: Now) {
-        let Some(before) = self.seen else {
-            self.seen = Some(now);
-            self.now = now.wall;
-            return;
-        };
-        let passed = now.mono.saturating_sub(before.mono) / 1000;
-        let forward = now.wall.saturating_sub(before.wall);
-        if forward > passed.saturating_add(JUMP_S) {
-            self.jumped = true;
-        }
-        // At least what really passed, at most what the wall says.
-        let steady = self.now.saturating_add(passed);
-        self.now = if now.wall >= self.now {
-            now.wall
-        } else {
-            steady
-        };
-        // Parts of a second are not lost: only whole seconds are taken from the steady clock.
-        if passed > 0 || forward > 0 || now.wall < before.wall {
-            self.seen = Some(now);
-        }
-    }
-
-    pub(super) const fn now(&self) -> UnixSeconds {
-        self.now
-    }
-
-    /// Whether the clock jumped since the last sweep.
-    fn take_jump(&mut self) -> bool {
-        std::mem::take(&mut self.jumped)
-    }
-}
+/// Most that one step removes; the rest follows soon.
+const REMOVALS_MAX: usize = 5_000;
+/// How soon.
+const REST_MS: Millis = 100;
 
 impl Reservoir {
-    /// Ends what has run out. Tells whether the clock jumped, so that nothing ended this time.
-    pub fn sweep(&mut self, now: Now) -> bool {
-        self.clock.see(now);
-        if self.clock.take_jump() {
-            return true;
+    pub(super) fn on_wake(&mut self) {
+        if self.mono >= self.next_sweep {
+            let rest = if std::mem::take(&mut self.pause) {
+                false
+            } else {
+                self.sweep()
+            };
+            let wait = if rest { REST_MS } else { self.sweep_ms };
+            self.next_sweep = self.mono.saturating_add(wait);
         }
-        let at = self.clock.now();
-        let due: Vec<Timed> = self
-            .deadlines
-            .iter()
-            .take_while(|(deadline, _)| *deadline <= at)
-            .map(|(_, timed)| *timed)
-            .collect();
-        // Sets first: they let go of their assets.
-        for timed in &due {
-            if let Timed::Set(pay_id) = timed {
-                let set = self.remove(pay_id);
-                self.expired += set.map_or(0, |set| set.members.len() as u64);
+        if self.normal {
+            for pay_id in self.relay.due(self.mono) {
+                let messages = self
+                    .pools
+                    .sets
+                    .get(&pay_id)
+                    .map(|set| relay::messages(&pay_id, set, &self.pools.assets));
+                for (command, data) in messages.unwrap_or_default() {
+                    self.send(command, data);
+                }
             }
         }
-        for timed in due {
-            match timed {
-                Timed::Asset(id) => {
-                    let is_used = self.assets.get(&id).is_some_and(|asset| asset.users > 0);
-                    if !is_used {
-                        self.remove_asset(&id);
-                        self.expired += 1;
+    }
+
+    /// Removes what has lapsed; whether something is left.
+    fn sweep(&mut self) -> bool {
+        let mut left = REMOVALS_MAX;
+        for list in [Lapsing::Set, Lapsing::UnusedAsset, Lapsing::Orphan] {
+            while let Some((deadline, key)) = self.pools.next_lapse(list) {
+                if deadline > self.time {
+                    break;
+                }
+                if left == 0 {
+                    return true;
+                }
+                left -= 1;
+                self.expired = self.expired.saturating_add(1);
+                match key {
+                    Key::Asset(id) => {
+                        self.pools.take_asset(&id);
                     }
+                    Key::Set(pay_id) => {
+                        self.pools.take_set(&pay_id);
+                    }
+                    Key::Orphan(pay_id) => {
+                        self.pools.take_orphan(&pay_id);
+                    }
+                    Key::Settled(_) => break,
                 }
-                Timed::Orphan(pay_id) => {
-                    self.remove_orphan(&pay_id);
-                    self.expired += 1;
-                }
-                Timed::Set(_) => {}
             }
         }
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_goes_back_lengthens_no_life_and_a_jump_is_noticed() {
-        let mut clock = Clock::default();
-        let at = |mono: u64, wall: u64| Now { mono, wall };
-        clock.see(at(0, 10_000));
-        clock.see(at(5_000, 10_005));
-        assert_eq!(clock.now(), 10_005);
-        clock.see(at(6_000, 5_000));
-        assert_eq!(clock.now(), 10_006);
-        clock.see(at(16_000, 5_010));
-        assert_eq!(clock.now(), 10_016);
-        assert!(!clock.take_jump());
-        clock.see(at(17_000, 20_000));
-        assert_eq!(clock.now(), 20_000);
-        assert!(clock.take_jump());
     }
 }

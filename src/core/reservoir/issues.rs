@@ -1,162 +1,147 @@
-//! Sets of issues (`proto/reservoir.md`, sections 5 and 7).
+//! Storing a set of issues (`proto/reservoir.md`, section 5). On any error nothing is stored.
 
 use std::collections::BTreeSet;
 
-use super::payments::Alternatives;
-use super::{
-    Confirmed, Kind, LIFE_S, Member, ProofStatus, Refusal, Reservoir, ReservoirError, Set, Source,
-    State, Verified, payments,
-};
+use super::caps::Source;
+use super::confirmed::Confirmed;
+use super::due::Due;
+use super::error::Refusal;
+use super::set::{Kind, Member, Set, Verification};
+use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
-use crate::core::block::difficulty::issue_target;
 use crate::core::id::{PayId, PayNonce, TxId};
-use crate::core::ledger::read;
-use crate::core::mining::proof::{self, ClientNonce};
-use crate::core::record::{BitmarkIssue, Record, RecordError};
-use crate::core::time::Now;
+use crate::core::record::{BitmarkIssue, Record};
 
-/// The answer to a set of issues.
+/// What a client needs to verify its set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredIssues {
-    /// What it is paid for under.
+pub struct IssuesStored {
+    /// What a proof or a payment names.
     pub pay_id: PayId,
-    /// Where a proof starts from.
+    /// Goes into the proof.
     pub pay_nonce: PayNonce,
-    /// What a proof has to meet.
+    /// What the digest of the proof must not exceed.
     pub target: Target,
-    /// The transactions.
-    pub ids: Vec<TxId>,
-    /// The canonical bytes of all.
-    pub packed: Vec<u8>,
-    /// How it can be paid for instead, if all assets are confirmed in one block.
-    pub payments: Option<Alternatives>,
-    /// Whether it was here before.
+    /// The issues, in order.
+    pub tx_ids: Vec<TxId>,
+    /// The same, packed.
+    pub packed: Vec<Vec<u8>>,
+    /// What may be paid instead of a proof. A repeat is not told.
+    pub payments: Option<Due>,
+    /// The very set was known.
     pub duplicate: bool,
 }
 
 impl Reservoir {
-    /// Takes a set of issues, in this order.
-    ///
-    /// # Errors
-    /// The rule that it breaks; nothing has changed then.
-    pub fn store_issues(
+    /// Stores a set; `None` stands for an issue that is absent or without an owner.
+    pub(super) fn store_issues(
         &mut self,
-        now: Now,
-        issues: Vec<BitmarkIssue>,
+        issues: Vec<Option<BitmarkIssue>>,
         source: Source,
-        state: Confirmed<'_>,
-    ) -> Result<StoredIssues, ReservoirError> {
-        self.clock.see(now);
-        let count = issues.len();
-        if count > self.chain.rules.issues_max {
-            return Err(Refusal::TooManyItems.into());
+        confirmed: &Confirmed<'_>,
+    ) -> Result<IssuesStored, Refusal> {
+        if issues.len() > confirmed.chain().rules.issues_max {
+            return Err(Refusal::TooManyItems);
         }
-        if count == 0 {
-            return Err(Refusal::MissingParameters.into());
+        if issues.is_empty() {
+            return Err(Refusal::MissingParameters);
         }
-        let mut members: Vec<Member> = Vec::with_capacity(count);
-        let mut assets = BTreeSet::new();
+        let mut members = Vec::with_capacity(issues.len());
         let mut owners = BTreeSet::new();
         let mut seen = false;
         for issue in issues {
+            let issue = issue.ok_or(Refusal::InvalidItem)?;
             let (owner, asset) = (issue.owner, issue.asset_id);
-            if owner.testing != self.chain.testing {
-                return Err(RecordError::WrongNetwork.into());
+            if owner.testing != confirmed.chain().testing {
+                return Err(Refusal::WrongNetwork);
             }
             let packed = Record::BitmarkIssue(issue).pack(&owner)?;
-            if !self.has_asset(&asset) && !read::has_asset(state.view, &asset)? {
-                return Err(Refusal::AssetNotFound.into());
+            if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
+                return Err(Refusal::AssetNotFound);
             }
             let id = TxId::of(&packed);
-            match self.index.get(&id).and_then(|known| self.sets.get(known)) {
-                Some(set) if set.is_pending() => seen = true,
-                Some(_) => return Err(Refusal::AlreadyExists.into()),
+            match self.pools.set_of(&id) {
+                Some((_, set)) if set.verified.is_none() => seen = true,
+                Some(_) => return Err(Refusal::AlreadyExists),
+                None if confirmed.has_transaction(&id)? => return Err(Refusal::AlreadyExists),
                 None => {}
             }
-            if read::has_transaction(state.view, &id)? {
-                return Err(Refusal::AlreadyExists.into());
-            }
-            assets.insert(asset);
             owners.insert(owner);
             members.push(Member {
                 id,
                 packed: packed.into(),
-                present: true,
+                asset: Some(asset),
+                confirmed: false,
             });
         }
-        let pay_id = PayId::of(members.iter().map(|member| &*member.packed));
-        let ids: Vec<TxId> = members.iter().map(|member| member.id).collect();
-        let packed: Vec<u8> = members.iter().flat_map(|m| m.packed.to_vec()).collect();
-        // One issue twice in a set is one transaction.
-        let mut first = BTreeSet::new();
-        for member in &mut members {
-            member.present = first.insert(member.id);
-        }
-        let mut answer = StoredIssues {
+        let packed = || members.iter().map(|member| &*member.packed);
+        let pay_id = PayId::of(packed());
+        let mut stored = IssuesStored {
             pay_id,
-            pay_nonce: state.ledger.ring().latest(),
-            target: issue_target(self.chain, count),
-            ids,
-            packed,
+            pay_nonce: confirmed.pay_nonce(),
+            target: confirmed.issue_target(members.len()),
+            tx_ids: members.iter().map(|member| member.id).collect(),
+            packed: packed().map(<[u8]>::to_vec).collect(),
             payments: None,
-            duplicate: false,
+            duplicate: self.pools.sets.contains_key(&pay_id),
         };
-        if let Some(set) = self.sets.get(&pay_id) {
-            answer.payments.clone_from(&set.payments);
-            answer.duplicate = true;
-            return Ok(answer);
+        if stored.duplicate {
+            return Ok(stored);
         }
         if seen {
-            return Err(Refusal::AlreadyExists.into());
+            return Err(Refusal::AlreadyExists);
         }
-        answer.payments = payments::for_issues(&assets, count, state, self.chain)?;
-        self.room_for(
-            source,
-            first.len(),
-            answer.packed.len(),
-            owners.iter().copied(),
-        )?;
-        let paid = self.take_orphan(&pay_id, answer.payments.as_ref());
+        let assets: BTreeSet<_> = members.iter().filter_map(|member| member.asset).collect();
+        let due = Due::for_issues(confirmed, &assets, members.len())?;
         let set = Set {
-            kind: Kind::Issues { assets },
+            kind: Kind::Issues { owners },
             members,
-            state: if paid {
-                State::Verified(Verified::Payment)
-            } else {
-                State::Pending
-            },
-            payments: answer.payments.clone(),
-            deadline: self.clock.now().saturating_add(LIFE_S),
-            number: 0,
+            due: due.clone(),
             source,
-            owners,
-            next_broadcast: 0,
+            deadline: self.time.saturating_add(LIFE_S),
+            verified: None,
         };
-        self.insert(now, pay_id, set);
-        Ok(answer)
+        self.room_for(&set)?;
+        self.put_new(pay_id, set);
+        stored.payments = due;
+        Ok(stored)
     }
 
-    /// Tries a proof for a set.
-    pub fn try_proof(
-        &mut self,
-        now: Now,
-        pay_id: &PayId,
-        nonce: &ClientNonce,
-        state: Confirmed<'_>,
-    ) -> ProofStatus {
-        self.clock.see(now);
-        let Some(set) = self.sets.get(pay_id).filter(|set| set.is_pending()) else {
-            return ProofStatus::NotFound;
-        };
-        if !matches!(set.kind, Kind::Issues { .. }) {
-            return ProofStatus::Invalid;
+    /// # Errors
+    /// [`Refusal::Full`]
+    pub(super) fn room_for(&mut self, set: &Set) -> Result<(), Refusal> {
+        if let Kind::Issues { owners } = &set.kind {
+            let many = |owner| self.pools.owners.get(owner).copied().unwrap_or_default();
+            if owners
+                .iter()
+                .any(|owner| many(owner) >= self.caps.sets_per_owner)
+            {
+                return Err(self.full(set.source));
+            }
         }
-        let target = issue_target(self.chain, set.members.len());
-        let nonces = state.ledger.ring().candidates();
-        if proof::check(pay_id, nonces, nonce, &target).is_none() {
-            return ProofStatus::Invalid;
+        let kept = set.assets().collect();
+        self.admit(set.source, set.room(), &kept)
+    }
+
+    /// Puts a new set, verified if it was paid for beforehand.
+    pub(super) fn put_new(&mut self, pay_id: PayId, mut set: Set) {
+        let paid = self.pools.orphans.get(&pay_id).is_some_and(|orphan| {
+            set.due
+                .as_ref()
+                .is_some_and(|due| due.is_paid_by(&orphan.by_coin()))
+        });
+        if paid {
+            self.pools.take_orphan(&pay_id);
+            set.verified = Some((Verification::Payment, self.time));
         }
-        self.set_verified(pay_id, Verified::Proof(nonce.clone()));
-        ProofStatus::Accepted
+        self.pools.put_set(pay_id, set);
+    }
+
+    /// Moves a pending set to the verified ones, whole.
+    pub(super) fn verify(&mut self, pay_id: &PayId, by: Verification) {
+        if let Some(mut set) = self.pools.take_set(pay_id) {
+            set.verified = Some((by, self.time));
+            self.pools.put_set(*pay_id, set);
+        }
+        self.pools.take_orphan(pay_id);
     }
 }

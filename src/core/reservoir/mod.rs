@@ -1,390 +1,443 @@
-//! Unconfirmed state: assets, issues, transfers, proofs and payments that wait for a block
-//! (`proto/reservoir.md`).
+//! Unconfirmed records: assets, issues, transfers, proofs, payments (`proto/reservoir.md`).
 //!
-//! One owner of all pools: a submission goes in, changes state, expires and leaves as one unit, and
-//! what it changes in the store comes back as one [`Batch`] (section 19). Nothing here writes,
-//! sends or looks at a clock.
+//! One owner of all pools, so nothing is ever seen half done. A step ends with one batch that
+//! holds everything that changed; what is told to anybody stands behind it in the list of effects
+//! and is done after the batch is on the disk (section 19). Nothing here reads a clock, a socket
+//! or a disk, and no input ends the process.
 //!
-//! Bounds: [`Caps`]. At a cap the newcomer is refused; only orphan payments and assets that no set
-//! uses make room for others.
+//! | input | what happens | section |
+//! | --- | --- | --- |
+//! | [`Input::Peer`] | checked, stored, answered, passed on unchanged if all of it was good | 11 |
+//! | [`Input::Client`] | the same for records given as structures | 11 |
+//! | [`Input::Payment`] | verifies, or waits for its records | 8 |
+//! | [`Input::BlockStored`] | what it confirms leaves, and what it makes impossible | 9 |
+//! | [`Input::BlocksTakenOff`] | records come back with their proof or payment | 9, 17 |
+//! | [`Input::Wake`] | what has lapsed goes; what is due is sent again | 3, 4, 10 |
 
 mod assets;
 mod blocks;
+mod caps;
+mod client;
+mod clock;
+mod codec;
+mod confirmed;
+pub mod detection;
+mod due;
 mod error;
 mod expiry;
+pub mod file;
 mod issues;
-mod messages;
 mod payments;
+mod peer;
 mod persist;
+mod pools;
+mod proofs;
 mod relay;
-mod sets;
+mod set;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod verified;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use crate::core::chain::Chain;
-use crate::core::id::{AssetId, PayId, TxId};
-use crate::core::keys::Account;
-use crate::core::ledger::Ledger;
-use crate::core::mining::proof::ClientNonce;
-use crate::core::state::{Batch, View};
-use crate::core::time::{Millis, UnixSeconds};
-
-pub use error::{Refusal, ReservoirError};
+pub use caps::{Caps, Room, Source};
+pub use client::Request;
+pub use confirmed::Confirmed;
+pub use due::Due;
+pub use error::Refusal;
 pub use expiry::SWEEP_MS;
-pub use issues::StoredIssues;
-pub use messages::{Message, Taken};
-pub use payments::{Alternatives, PaymentDetail, Seen};
-pub use transfers::StoredTransfer;
+pub use issues::IssuesStored;
+pub use payments::SeenPayment;
+pub use peer::{unpack_issues, unpack_transfer};
+pub use pools::Sizes;
+pub use proofs::ProofStatus;
+pub use relay::INTERVAL_MS;
+pub use set::{Amounts, Verification};
+pub use transfers::TransferStored;
 
-/// Life of pending sets and orphan payments, in seconds (`proto/reservoir.md`, section 2).
+use super::id::{AssetId, PayId, TxId};
+use super::ledger;
+use super::state::{Batch, StoreFault};
+use super::time::{Millis, Now, UnixSeconds};
+use clock::Clock;
+use pools::Pools;
+use relay::Relay;
+
+/// Life of pending sets, of the links that they take, and of orphan payments.
 pub const LIFE_S: u64 = 72 * 3600;
-/// Life of an asset: both stages of the reference together.
-pub const ASSET_LIFE_S: u64 = 2 * 73 * 3600;
-/// How long it is remembered with which proof a confirmed set came, in blocks.
-pub const REMEMBERED_BLOCKS: u64 = 128;
+/// Life of an asset that no set uses: two stages of an hour more.
+pub const ASSET_LIFE_S: u64 = 2 * (LIFE_S + 3600);
 
-/// Who sent something: a number for a peer, 0 for this node itself.
-pub type Source = u64;
-
-/// What the pools hold at most.
+/// How often things are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caps {
-    /// Pending and verified records.
-    pub records: usize,
-    /// Their bytes.
-    pub bytes: usize,
-    /// The part of both that one peer may fill: one in so many.
-    pub peer_share: usize,
-    /// Sets of one owner.
-    pub sets_of_owner: usize,
-    /// Assets.
-    pub assets: usize,
-    /// Orphan payments.
-    pub orphans: usize,
+pub struct Timing {
+    /// From one time that a set is sent to the next.
+    pub rebroadcast_ms: Millis,
+    /// Between two sweeps of what has lapsed.
+    pub sweep_ms: Millis,
 }
 
-impl Default for Caps {
+impl Default for Timing {
     fn default() -> Self {
         Self {
-            records: 200_000,
-            bytes: 256 << 20,
-            peer_share: 4,
-            sets_of_owner: 1_000,
-            assets: 50_000,
-            orphans: 10_000,
+            rebroadcast_ms: INTERVAL_MS,
+            sweep_ms: SWEEP_MS,
         }
     }
 }
 
-/// The confirmed state that decisions are made against.
-#[derive(Clone, Copy)]
-pub struct Confirmed<'a> {
-    /// The pools.
-    pub view: &'a dyn View,
-    /// Height and recent blocks.
-    pub ledger: &'a Ledger,
+/// What a message to peers is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// Packed assets, joined.
+    Assets,
+    /// The packed issues of one set, joined.
+    Issues,
+    /// One packed transfer.
+    Transfer,
+    /// A pay id and a client's nonce.
+    Proof,
 }
 
-impl std::fmt::Debug for Confirmed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Confirmed(height {})", self.ledger.height())
+impl Command {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Assets => "assets",
+            Self::Issues => "issues",
+            Self::Transfer => "transfer",
+            Self::Proof => "proof",
+        }
+    }
+
+    /// The command of this name.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        [Self::Assets, Self::Issues, Self::Transfer, Self::Proof]
+            .into_iter()
+            .find(|command| command.text().as_bytes() == name)
     }
 }
 
-/// The state of a transaction (section 1).
+/// Ties an answer to what it answers; the caller chooses it.
+pub type Ticket = u64;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The node is in mode Normal, or not any more.
+    Mode {
+        /// Whether it is.
+        normal: bool,
+    },
+    /// A message of a peer.
+    Peer {
+        /// What it is.
+        command: Command,
+        /// Its one parameter.
+        data: Vec<u8>,
+        /// Who sent it.
+        source: Source,
+        /// For the answer.
+        ticket: Ticket,
+    },
+    /// A client's call.
+    Client {
+        /// What it asks.
+        request: Request,
+        /// For the answer.
+        ticket: Ticket,
+    },
+    /// A payment was seen, by a watcher of a coin or through the control socket.
+    Payment(SeenPayment),
+    /// A block went in.
+    BlockStored {
+        /// Its number.
+        number: u64,
+        /// What it confirms.
+        confirmed: Vec<ledger::Confirmed>,
+    },
+    /// A block came off; the confirmed state is the one without it.
+    BlocksTakenOff {
+        /// Its records, in order.
+        returned: Vec<ledger::Returned>,
+    },
+    /// [`Reservoir::next_wakeup`] is reached.
+    Wake,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The assets of the message: id, and whether it is new.
+    Assets(Vec<(AssetId, bool)>),
+    /// A set of issues.
+    Issues(IssuesStored),
+    /// A transfer.
+    Transfer(TransferStored),
+    /// A proof.
+    Proof(ProofStatus),
+    /// Assets and a set of issues of a client.
+    Created {
+        /// The assets: id, and whether it is new.
+        assets: Vec<(AssetId, bool)>,
+        /// The set, if any issue was given.
+        issues: Option<IssuesStored>,
+    },
+}
+
+/// What is to be done, in this order. What stands behind a batch waits until it is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Store this.
+    Persist(Batch),
+    /// Tell who asked.
+    Reply {
+        /// As it was given.
+        ticket: Ticket,
+        /// What became of it.
+        result: Result<Answer, Refusal>,
+    },
+    /// Broadcast to peers: one parameter.
+    Relay {
+        /// What it is.
+        command: Command,
+        /// The parameter.
+        data: Vec<u8>,
+    },
+    /// What a block could be made of has changed.
+    VerifiedChanged,
+    /// A newcomer was refused for want of room (already counted).
+    Full {
+        /// Who brought it.
+        source: Source,
+    },
+    /// For the log of the operator.
+    Log(String),
+    /// The store could not be read.
+    Fault(StoreFault),
+}
+
+/// Where a record is (`proto/reservoir.md`, section 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Taken, not paid for.
-    Pending,
-    /// Ready for a block.
-    Verified,
-    /// In a block.
-    Confirmed,
-    /// None of these.
+    /// Nowhere.
     Unknown,
+    /// It waits for a proof or a payment.
+    Pending,
+    /// It waits for a block.
+    Verified,
+    /// It is in a block.
+    Confirmed,
 }
 
 impl Status {
-    /// Its name on the wire.
+    /// As clients are told.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Self::Unknown => "Unknown",
             Self::Pending => "Pending",
             Self::Verified => "Verified",
             Self::Confirmed => "Confirmed",
-            Self::Unknown => "Unknown",
         }
     }
 }
 
-/// What a proof leads to (section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProofStatus {
-    /// The set is verified now.
-    Accepted,
-    /// The proof is none, or the set is a transfer.
-    Invalid,
-    /// No such set waits.
-    NotFound,
-}
-
-impl ProofStatus {
-    /// Its name on the wire.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::Invalid => "Invalid",
-            Self::NotFound => "NotFound",
-        }
-    }
-}
-
-/// A record of a set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Member {
-    id: TxId,
-    packed: Arc<[u8]>,
-    /// Whether it is still here: of a verified set single members are confirmed.
-    present: bool,
-}
-
-/// How far a set is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    Pending,
-    Verified(Verified),
-}
-
-/// What verified it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verified {
-    Proof(ClientNonce),
-    Payment,
-    /// It stood in a block that was taken off; with what, is not known.
-    Block,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    Issues { assets: BTreeSet<AssetId> },
-    Transfer { link: TxId },
-}
-
-/// One submission: it lives and leaves as a unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Set {
-    kind: Kind,
-    members: Vec<Member>,
-    state: State,
-    payments: Option<Alternatives>,
-    /// Of a pending one.
-    deadline: UnixSeconds,
-    /// Order of acceptance, which is the order in a block.
-    number: u64,
-    source: Source,
-    owners: BTreeSet<Account>,
-    next_broadcast: Millis,
-}
-
-impl Set {
-    fn is_pending(&self) -> bool {
-        self.state == State::Pending
-    }
-
-    fn present(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.present)
-    }
-
-    fn count(&self) -> usize {
-        self.present().count()
-    }
-
-    fn bytes(&self) -> usize {
-        self.present().map(|member| member.packed.len()).sum()
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asset {
-    packed: Arc<[u8]>,
-    deadline: UnixSeconds,
-    source: Source,
-    users: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Orphan {
-    detail: PaymentDetail,
-    deadline: UnixSeconds,
-}
-
-/// What has a deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Timed {
-    Set(PayId),
-    Asset(AssetId),
-    Orphan(PayId),
-}
-
-/// With what a set was confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Remembered {
-    block: u64,
-    members: Vec<Arc<[u8]>>,
-    verified: Verified,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Room {
-    records: usize,
-    bytes: usize,
-}
-
-/// Sizes of the pools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Links that a transfer waits for.
-    pub pending_transfer: usize,
-    /// Pending records.
-    pub unverified_tx_index: usize,
-    /// Pending sets.
-    pub unverified_tx_entries: usize,
-    /// Verified records.
-    pub verified_tx: usize,
-    /// Payments that nothing was found for.
-    pub orphan_payment: usize,
-    /// Assets.
-    pub assets: usize,
-    /// Bytes of all records.
-    pub bytes: usize,
-    /// Newcomers that found no room.
-    pub refused_full: u64,
-    /// What ran out.
-    pub expired: u64,
-}
-
-/// The pools.
-#[derive(Debug)]
+/// All pools of unconfirmed records.
+#[derive(Debug, Clone)]
 pub struct Reservoir {
-    chain: &'static Chain,
     caps: Caps,
-    rebroadcast_ms: Millis,
-    assets: BTreeMap<AssetId, Asset>,
-    idle_assets: BTreeSet<(UnixSeconds, AssetId)>,
-    sets: BTreeMap<PayId, Set>,
-    index: BTreeMap<TxId, PayId>,
-    links: BTreeMap<TxId, TxId>,
-    orphans: BTreeMap<PayId, Orphan>,
-    remembered: BTreeMap<PayId, Remembered>,
-    remembered_of: BTreeMap<TxId, PayId>,
-    deadlines: BTreeSet<(UnixSeconds, Timed)>,
-    broadcasts: BTreeSet<(Millis, PayId)>,
-    verified_order: BTreeMap<u64, PayId>,
-    room: Room,
-    room_of: BTreeMap<Source, Room>,
-    sets_of: BTreeMap<Account, usize>,
-    assets_of: BTreeMap<Source, usize>,
-    pending_records: usize,
-    verified_records: usize,
-    next_number: u64,
-    clock: expiry::Clock,
+    pools: Pools,
+    clock: Clock,
+    relay: Relay,
+    /// Mode Normal.
+    normal: bool,
+    /// Nothing is handed out while blocks go in or come off.
+    held: bool,
     refused_full: u64,
     expired: u64,
-    batch: Batch,
-    verified_changed: bool,
+    sweep_ms: Millis,
+    next_sweep: Millis,
+    /// Expiry pauses for one sweep.
+    pause: bool,
+    /// `now` of the running step, in the seconds of the lives.
+    time: UnixSeconds,
+    mono: Millis,
+    /// What the running step has to be done.
+    effects: Vec<Effect>,
 }
 
 impl Reservoir {
     /// Empty pools.
     #[must_use]
-    pub fn new(chain: &'static Chain, caps: Caps, rebroadcast_ms: Millis) -> Self {
+    pub fn new(caps: Caps, timing: Timing, now: Now) -> Self {
         Self {
-            chain,
             caps,
-            rebroadcast_ms,
-            assets: BTreeMap::new(),
-            idle_assets: BTreeSet::new(),
-            sets: BTreeMap::new(),
-            index: BTreeMap::new(),
-            links: BTreeMap::new(),
-            orphans: BTreeMap::new(),
-            remembered: BTreeMap::new(),
-            remembered_of: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            broadcasts: BTreeSet::new(),
-            verified_order: BTreeMap::new(),
-            room: Room::default(),
-            room_of: BTreeMap::new(),
-            sets_of: BTreeMap::new(),
-            assets_of: BTreeMap::new(),
-            pending_records: 0,
-            verified_records: 0,
-            next_number: 0,
-            clock: expiry::Clock::default(),
+            pools: Pools::default(),
+            clock: Clock::new(now),
+            relay: Relay::new(timing.rebroadcast_ms),
+            normal: false,
+            held: false,
             refused_full: 0,
             expired: 0,
-            batch: Batch::new(),
-            verified_changed: false,
+            sweep_ms: timing.sweep_ms.max(1),
+            next_sweep: now.mono.saturating_add(timing.sweep_ms),
+            pause: false,
+            time: now.wall,
+            mono: now.mono,
+            effects: Vec::new(),
         }
     }
 
-    /// What has to be stored since the last call, and whether the verified set changed.
-    pub fn take_changes(&mut self) -> (Batch, bool) {
-        let changed = std::mem::take(&mut self.verified_changed);
-        (std::mem::take(&mut self.batch), changed)
+    /// Takes one input.
+    pub fn step(
+        &mut self,
+        now: Now,
+        input: Input,
+        confirmed: &Confirmed<'_>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.begin(now);
+        match input {
+            Input::Mode { normal } => self.normal = normal,
+            Input::Peer {
+                command,
+                data,
+                source,
+                ticket,
+            } => {
+                let result = self.on_peer(command, data, source, confirmed);
+                self.effects.push(Effect::Reply { ticket, result });
+                self.answer_first();
+            }
+            Input::Client { request, ticket } => {
+                let result = self.on_client(request, confirmed);
+                self.effects.push(Effect::Reply { ticket, result });
+                self.answer_first();
+            }
+            Input::Payment(payment) => self.on_payment(payment, confirmed),
+            Input::BlockStored {
+                number,
+                confirmed: records,
+            } => self.on_block_stored(number, &records, confirmed.chain()),
+            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(&returned, confirmed),
+            Input::Wake => self.on_wake(),
+        }
+        self.finish(out);
     }
 
-    /// The state of a transaction, looked for in this order.
+    /// When [`Input::Wake`] is due.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Millis> {
+        let relay = if self.normal { self.relay.next() } else { None };
+        Some(relay.map_or(self.next_sweep, |at| at.min(self.next_sweep)))
+    }
+
+    fn begin(&mut self, now: Now) {
+        if let Some(jump) = self.clock.advance(now) {
+            self.pause = true;
+            self.effects.push(Effect::Log(format!(
+                "the clock jumped forward by {jump} s; nothing expires in the next sweep"
+            )));
+        }
+        self.time = self.clock.at(now.mono);
+        self.mono = now.mono;
+    }
+
+    /// The answer before what is broadcast.
+    fn answer_first(&mut self) {
+        if let Some(reply) = self.effects.pop() {
+            self.effects.insert(0, reply);
+        }
+    }
+
+    /// Ends a step: the batch first, then the rest.
+    fn finish(&mut self, out: &mut Vec<Effect>) {
+        let batch = persist::changes(&mut self.pools, &mut self.relay, self.mono);
+        if !batch.is_empty() {
+            out.push(Effect::Persist(batch));
+        }
+        out.append(&mut self.effects);
+        if std::mem::take(&mut self.pools.verified_changed) {
+            out.push(Effect::VerifiedChanged);
+        }
+    }
+
+    /// Where a record is.
     ///
     /// # Errors
     /// A fault of the store.
-    pub fn status(&self, id: &TxId, state: Confirmed<'_>) -> Result<Status, ReservoirError> {
-        if let Some(set) = self.index.get(id).and_then(|pay_id| self.sets.get(pay_id)) {
-            return Ok(if set.is_pending() {
-                Status::Pending
-            } else {
-                Status::Verified
-            });
-        }
-        Ok(
-            if crate::core::ledger::read::has_transaction(state.view, id)? {
-                Status::Confirmed
-            } else {
-                Status::Unknown
-            },
-        )
-    }
-
-    /// Sizes.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
-            pending_transfer: self.links.len(),
-            unverified_tx_index: self.pending_records,
-            unverified_tx_entries: self.sets.len() - self.verified_order.len(),
-            verified_tx: self.verified_records,
-            orphan_payment: self.orphans.len(),
-            assets: self.assets.len(),
-            bytes: self.room.bytes,
-            refused_full: self.refused_full,
-            expired: self.expired,
-        }
-    }
-
-    /// Whether anything is verified.
-    #[must_use]
-    pub fn has_verified(&self) -> bool {
-        self.verified_records > 0
+    pub fn status(&self, id: &TxId, confirmed: &Confirmed<'_>) -> Result<Status, StoreFault> {
+        Ok(match self.pools.set_of(id) {
+            Some((_, set)) if set.verified.is_none() => Status::Pending,
+            Some(_) => Status::Verified,
+            None if confirmed.has_transaction(id)? => Status::Confirmed,
+            None => Status::Unknown,
+        })
     }
 
     /// Whether an asset is cached.
     #[must_use]
-    pub fn has_asset(&self, id: &AssetId) -> bool {
-        self.assets.contains_key(id)
+    pub fn has_cached_asset(&self, id: &AssetId) -> bool {
+        self.pools.assets.contains_key(id)
+    }
+
+    /// A cached asset, packed.
+    #[must_use]
+    pub fn cached_asset(&self, id: &AssetId) -> Option<&[u8]> {
+        self.pools.assets.get(id).map(|asset| &*asset.packed)
+    }
+
+    /// The sizes of the pools; `unverified_tx_index` and `verified_tx` are the node's counters
+    /// of pending and verified transactions.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        self.pools.sizes()
+    }
+
+    /// What is taken up of the caps.
+    #[must_use]
+    pub const fn usage(&self) -> Room {
+        self.pools.usage.total()
+    }
+
+    /// How many newcomers were refused for want of room.
+    #[must_use]
+    pub const fn refused_full(&self) -> u64 {
+        self.refused_full
+    }
+
+    /// How much has lapsed.
+    #[must_use]
+    pub const fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    /// Whether a set of this pay id is here, and how far.
+    #[must_use]
+    pub fn set_status(&self, pay_id: &PayId) -> Status {
+        match self.pools.sets.get(pay_id) {
+            Some(set) if set.verified.is_none() => Status::Pending,
+            Some(_) => Status::Verified,
+            None => Status::Unknown,
+        }
+    }
+
+    /// What is due for the set of this pay id, if there is a list.
+    #[must_use]
+    pub fn due(&self, pay_id: &PayId) -> Option<&Due> {
+        self.pools.sets.get(pay_id)?.due.as_ref()
+    }
+
+    /// Whether it was told that the node is in mode Normal.
+    #[must_use]
+    pub const fn is_normal(&self) -> bool {
+        self.normal
+    }
+
+    /// While held, nothing is handed out for blocks.
+    pub const fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 }

@@ -1,232 +1,136 @@
-//! What is to be paid to whom, and whether it was (`proto/reservoir.md`, section 8).
+//! Payments (`proto/reservoir.md`, section 8).
+//!
+//! What is paid in several transactions of a coin is added up. Payments that verify nothing yet
+//! wait for their records: at most `orphan_payments` pay ids and [`WAITING_BYTES_MAX`], at most
+//! [`EACH_MAX`] transactions each; the next to end makes room.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Confirmed, LIFE_S, Orphan, Refusal, Reservoir, ReservoirError, Timed, Verified};
-use crate::core::chain::Chain;
-use crate::core::currency::{Currency, Payment};
-use crate::core::id::{AssetId, PayId};
-use crate::core::ledger::{Ownership, read};
-use crate::core::time::Now;
+use super::confirmed::Confirmed;
+use super::due::Due;
+use super::pools::{Key, Lapsing};
+use super::set::{Amounts, Kind, Orphan, Set, Verification};
+use super::{Effect, LIFE_S, Reservoir};
+use crate::core::currency::Currency;
+use crate::core::id::PayId;
+use crate::core::state::StoreFault;
 
-/// Ways to pay: each a list of payments in one coin, all of which must be made.
-pub type Alternatives = Vec<Vec<Payment>>;
+/// Bytes of all payments that wait.
+pub const WAITING_BYTES_MAX: usize = 16 << 20;
+/// Transactions of coins that wait for one pay id.
+pub const EACH_MAX: usize = 8;
+/// Addresses that one of them pays; the rest is not looked at.
+pub const ADDRESSES_MAX: usize = 100;
+/// Longest address, and longest id of a coin's transaction, in bytes.
+const TEXT_MAX: usize = 128;
 
-/// Most addresses of a payment that was seen.
-pub const ADDRESSES_MAX: usize = 256;
-
-/// A payment that was seen in a coin's own network.
+/// A transaction of a coin that names a pay id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PaymentDetail {
+pub struct SeenPayment {
+    /// What it pays for.
+    pub pay_id: PayId,
     /// The coin.
     pub currency: Currency,
-    /// Its transaction there.
-    pub tx_id: String,
-    /// How much each address got.
-    pub amounts: BTreeMap<Vec<u8>, u64>,
+    /// The coin's own id of it.
+    pub currency_tx_id: Vec<u8>,
+    /// What it pays to whom.
+    pub amounts: Amounts,
 }
 
-/// What a payment led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// The set is verified now.
-    Verified,
-    /// Nothing waits for it, or it is too little: it is kept for a while.
-    Orphan,
-}
-
-/// Where a block's owner wants fees, in the order of coins. Nothing for genesis.
-fn of_block(
-    number: u64,
-    fees: u64,
-    state: Confirmed<'_>,
-    chain: &Chain,
-) -> Result<Vec<Payment>, ReservoirError> {
-    let Some(payments) = read::payments(state.view, number, chain.testing)? else {
-        return Ok(Vec::new());
-    };
-    Ok(payments
-        .0
-        .into_iter()
-        .map(|(currency, address)| Payment {
-            currency,
-            address,
-            amount: currency.fee().saturating_mul(fees),
-        })
-        .collect())
-}
-
-/// How a set of issues can be paid for: if all assets are confirmed in one block.
-pub(super) fn for_issues(
-    assets: &BTreeSet<AssetId>,
-    count: usize,
-    state: Confirmed<'_>,
-    chain: &Chain,
-) -> Result<Option<Alternatives>, ReservoirError> {
-    let mut block = None;
-    for asset in assets {
-        let Some(stored) = read::asset(state.view, asset)? else {
-            return Ok(None);
-        };
-        if block.is_some_and(|number| number != stored.block) {
-            return Ok(None);
-        }
-        block = Some(stored.block);
-    }
-    let Some(number) = block.filter(|number| *number > 1) else {
-        return Ok(None);
-    };
-    let fees = u64::try_from(count).unwrap_or(u64::MAX);
-    let payments = of_block(number, fees, state, chain)?;
-    let alternatives: Alternatives = payments.into_iter().map(|payment| vec![payment]).collect();
-    Ok((!alternatives.is_empty()).then_some(alternatives))
-}
-
-/// How a transfer can be paid for.
-pub(super) fn for_transfer(
-    ownership: &Ownership,
-    escrow: Option<&Payment>,
-    state: Confirmed<'_>,
-    chain: &Chain,
-) -> Result<Alternatives, ReservoirError> {
-    let is_first = ownership.last_transfer_block == 0;
-    let fees = if is_first { 2 } else { 1 };
-    let mut alternatives: Alternatives = of_block(ownership.issue_block, fees, state, chain)?
-        .into_iter()
-        .map(|payment| vec![payment])
-        .collect();
-    if !is_first {
-        let last = of_block(ownership.last_transfer_block, 1, state, chain)?;
-        for alternative in &mut alternatives {
-            let Some(first) = alternative.first_mut() else {
-                continue;
-            };
-            let Some(other) = last.iter().find(|p| p.currency == first.currency) else {
-                continue;
-            };
-            if other.address == first.address {
-                first.amount = first.amount.saturating_add(other.amount);
-            } else {
-                alternative.push(other.clone());
+impl Orphan {
+    /// What is paid in each coin, added up.
+    pub(super) fn by_coin(&self) -> BTreeMap<Currency, Amounts> {
+        let mut sums: BTreeMap<Currency, Amounts> = BTreeMap::new();
+        for ((currency, _), amounts) in &self.payments {
+            let coin = sums.entry(*currency).or_default();
+            for (address, amount) in amounts {
+                let sum = coin.entry(address.clone()).or_default();
+                *sum = sum.saturating_add(*amount);
             }
         }
+        sums
     }
-    if let Some(escrow) = escrow {
-        if !escrow.currency.is_payable() {
-            // Accepted in blocks; the reference ends when such a bitmark is passed on.
-            return Err(Refusal::InvalidCurrency.into());
-        }
-        alternatives.retain(|list| {
-            list.first()
-                .is_some_and(|payment| payment.currency == escrow.currency)
-        });
-        if alternatives.is_empty() {
-            alternatives.push(Vec::new());
-        }
-        for alternative in &mut alternatives {
-            alternative.push(escrow.clone());
-        }
-    }
-    Ok(alternatives)
-}
-
-/// Whether a payment satisfies one of the alternatives. What two entries ask of one address is
-/// added up.
-#[must_use]
-pub fn is_acceptable(detail: &PaymentDetail, alternatives: &Alternatives) -> bool {
-    alternatives.iter().any(|list| {
-        let mut due: BTreeMap<&[u8], u64> = BTreeMap::new();
-        for payment in list {
-            let sum = due.entry(&payment.address).or_default();
-            *sum = sum.saturating_add(payment.amount);
-        }
-        !list.is_empty()
-            && list.iter().all(|p| p.currency == detail.currency)
-            && due.iter().all(|(address, amount)| {
-                detail
-                    .amounts
-                    .get(*address)
-                    .is_some_and(|paid| paid >= amount)
-            })
-    })
 }
 
 impl Reservoir {
-    /// A payment was seen.
-    ///
-    /// # Errors
-    /// More addresses than any payment has.
-    pub fn payment_seen(
-        &mut self,
-        now: Now,
-        pay_id: PayId,
-        detail: PaymentDetail,
-    ) -> Result<Seen, ReservoirError> {
-        self.clock.see(now);
-        if detail.amounts.len() > ADDRESSES_MAX {
-            return Err(Refusal::TooManyItems.into());
+    pub(super) fn on_payment(&mut self, mut payment: SeenPayment, confirmed: &Confirmed<'_>) {
+        payment
+            .amounts
+            .retain(|address, amount| *amount > 0 && address.len() <= TEXT_MAX);
+        let counts = payment.currency.is_payable()
+            && (1..=ADDRESSES_MAX).contains(&payment.amounts.len())
+            && payment.currency_tx_id.len() <= TEXT_MAX;
+        if !counts {
+            return;
         }
-        let is_enough = self
-            .sets
-            .get(&pay_id)
-            .filter(|set| set.is_pending())
-            .is_some_and(|set| match &set.payments {
-                Some(alternatives) => is_acceptable(&detail, alternatives),
-                None => true,
-            });
-        if is_enough {
-            self.set_verified(&pay_id, Verified::Payment);
-            self.remove_orphan(&pay_id);
-            return Ok(Seen::Verified);
-        }
-        self.insert_orphan(pay_id, detail);
-        Ok(Seen::Orphan)
-    }
-
-    /// What a set is to be paid with, exactly, in one coin: for test networks.
-    #[must_use]
-    pub fn payments_due(&self, pay_id: &PayId) -> Option<Option<Alternatives>> {
-        self.sets.get(pay_id).map(|set| set.payments.clone())
-    }
-
-    fn insert_orphan(&mut self, pay_id: PayId, detail: PaymentDetail) {
-        self.remove_orphan(&pay_id);
-        while self.orphans.len() >= self.caps.orphans.max(1) {
-            let oldest = self
-                .orphans
-                .iter()
-                .min_by_key(|(_, orphan)| orphan.deadline)
-                .map(|(id, _)| *id);
-            let Some(oldest) = oldest else { break };
-            self.remove_orphan(&oldest);
-        }
-        let deadline = self.clock.now().saturating_add(LIFE_S);
-        self.deadlines.insert((deadline, Timed::Orphan(pay_id)));
-        self.orphans.insert(pay_id, Orphan { detail, deadline });
-        self.persist_orphan(&pay_id);
-    }
-
-    pub(super) fn remove_orphan(&mut self, pay_id: &PayId) {
-        if let Some(orphan) = self.orphans.remove(pay_id) {
-            self.deadlines
-                .remove(&(orphan.deadline, Timed::Orphan(*pay_id)));
-            self.forget_orphan(pay_id);
-        }
-    }
-
-    /// Whether a payment came before what it pays for; it is used up.
-    pub(super) fn take_orphan(
-        &mut self,
-        pay_id: &PayId,
-        alternatives: Option<&Alternatives>,
-    ) -> bool {
-        let is_enough = match (self.orphans.get(pay_id), alternatives) {
-            (Some(orphan), Some(alternatives)) => is_acceptable(&orphan.detail, alternatives),
-            _ => false,
+        let pay_id = payment.pay_id;
+        let mut paid = self.pools.orphans.get(&pay_id).cloned().unwrap_or(Orphan {
+            payments: BTreeMap::new(),
+            deadline: 0,
+        });
+        let key = (payment.currency, payment.currency_tx_id);
+        paid.payments.insert(key, payment.amounts);
+        paid.deadline = self.time.saturating_add(LIFE_S);
+        let pending = self.pools.sets.get(&pay_id);
+        let mut fault = None;
+        let verified = match pending.filter(|set| set.verified.is_none()) {
+            None => false,
+            Some(set) => match due_of(set, confirmed) {
+                // An issue set without a list is verified by whatever names it, everywhere.
+                Ok(None) => true,
+                Ok(Some(due)) => due.is_paid_by(&paid.by_coin()),
+                Err(error) => {
+                    fault = Some(error);
+                    false
+                }
+            },
         };
-        if is_enough {
-            self.remove_orphan(pay_id);
+        self.effects.extend(fault.map(Effect::Fault));
+        if verified {
+            self.verify(&pay_id, Verification::Payment);
+        } else {
+            self.keep_payment(pay_id, paid);
         }
-        is_enough
     }
+
+    fn keep_payment(&mut self, pay_id: PayId, mut paid: Orphan) {
+        while paid.payments.len() > EACH_MAX {
+            paid.payments.pop_first();
+        }
+        self.pools.put_orphan(pay_id, paid);
+        while self.pools.orphans.len() > self.caps.orphan_payments.max(1)
+            || self.pools.orphan_bytes > WAITING_BYTES_MAX
+        {
+            let Some((_, Key::Orphan(oldest))) = self.pools.next_lapse(Lapsing::Orphan) else {
+                break;
+            };
+            self.pools.take_orphan(&oldest);
+        }
+    }
+}
+
+/// What is due for a set now. A transfer that came back while its link was in no block has an
+/// empty list until the link is in one again.
+fn due_of(set: &Set, confirmed: &Confirmed<'_>) -> Result<Option<Due>, StoreFault> {
+    match (&set.kind, &set.due) {
+        (Kind::Transfer { link }, Some(due)) if due.0.is_empty() => {
+            let again = transfer_due(link, confirmed)?;
+            Ok(Some(again.unwrap_or_else(|| due.clone())))
+        }
+        (_, due) => Ok(due.clone()),
+    }
+}
+
+/// What is due for a transfer of what this confirmed record gave.
+pub(super) fn transfer_due(
+    link: &crate::core::id::TxId,
+    confirmed: &Confirmed<'_>,
+) -> Result<Option<Due>, StoreFault> {
+    let Some(linked) = confirmed.record(link)? else {
+        return Ok(None);
+    };
+    let Some(ownership) = confirmed.ownership(linked.owner(), link)? else {
+        return Ok(None);
+    };
+    Ok(Due::for_transfer(confirmed, &ownership, linked.escrow()).ok())
 }

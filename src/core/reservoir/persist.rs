@@ -1,389 +1,263 @@
-//! The pools in the store (`proto/reservoir.md`, section 19): one entry a set, an asset, an orphan
-//! payment, and the proof of a confirmed set; the first byte of the key says which. What can be
-//! computed from these (indexes, links, deadlines, payments) is not stored twice.
+//! The pools on the disk (`proto/reservoir.md`, section 19): a letter for each pool in front of
+//! its key, a version byte in front of each value, bincode behind it.
 //!
-//! After a start every entry is looked at against the chain before it counts.
+//! | letter | key | value |
+//! | --- | --- | --- |
+//! | `A` | asset id | cached asset |
+//! | `U` | pay id | pending set (UnverifiedTxEntries) |
+//! | `V` | pay id | verified set |
+//! | `O` | pay id | payments without records (OrphanPayment) |
+//! | `C` | pay id | what verified a confirmed set, while its block may come off |
+//!
+//! A set carries its deadline; the indexes by transaction, by link and by deadline follow from
+//! the sets and are made at the start. One step is one batch, so what is acknowledged is whole.
+//! After a start every entry is checked against the chain before it counts.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
-
-use super::{
-    ASSET_LIFE_S, Caps, Confirmed, Kind, LIFE_S, Member, Orphan, PaymentDetail, Remembered,
-    Reservoir, ReservoirError, Set, State, Timed, Verified, payments,
+use super::caps::Caps;
+use super::codec::{
+    encode_asset, encode_orphan, encode_set, encode_settled, read_asset, read_orphan, read_set,
+    read_settled,
 };
-use crate::core::chain::Chain;
-use crate::core::codec;
-use crate::core::currency::Currency;
-use crate::core::id::{AssetId, PayId, TxId};
+use super::confirmed::Confirmed;
+use super::pools::{Key, Pools};
+use super::relay::Relay;
+use super::set::Set;
+use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir, Timing};
+use crate::core::id::{AssetId, PayId};
 use crate::core::ledger::read;
-use crate::core::mining::proof::ClientNonce;
-use crate::core::state::{Entry, Pool};
+use crate::core::state::{Batch, Pool, StoreFault};
 use crate::core::time::{Millis, Now};
 
-const VERSION: u8 = 1;
-const SET: u8 = b'E';
-const ASSET: u8 = b'A';
-const ORPHAN: u8 = b'O';
-const CONFIRMED: u8 = b'C';
-/// Entries read at a time.
-const PAGE: usize = 1024;
+const ASSETS: u8 = b'A';
+const PENDING: u8 = b'U';
+const VERIFIED: u8 = b'V';
+const ORPHANS: u8 = b'O';
+const SETTLED: u8 = b'C';
 
-#[derive(Serialize, Deserialize)]
-enum StoredState {
-    Pending,
-    Proof(Vec<u8>),
-    Payment,
-    Block,
+/// Entries that are read at a time.
+const CHUNK: usize = 1_000;
+
+fn key(letter: u8, id: &[u8]) -> Vec<u8> {
+    [&[letter], id].concat()
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredSet {
-    members: Vec<Vec<u8>>,
-    present: Vec<bool>,
-    state: StoredState,
-    deadline: u64,
-    number: u64,
-    source: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredAsset {
-    packed: Vec<u8>,
-    deadline: u64,
-    source: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredOrphan {
-    currency: u64,
-    tx_id: String,
-    amounts: Vec<(Vec<u8>, u64)>,
-    deadline: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredConfirmed {
-    block: u64,
-    members: Vec<Vec<u8>>,
-    state: StoredState,
-}
-
-fn key(kind: u8, id: &[u8]) -> Vec<u8> {
-    [&[kind], id].concat()
-}
-
-fn stored_state(state: &State) -> StoredState {
-    match state {
-        State::Pending => StoredState::Pending,
-        State::Verified(Verified::Proof(nonce)) => StoredState::Proof(nonce.as_bytes().to_vec()),
-        State::Verified(Verified::Payment) => StoredState::Payment,
-        State::Verified(Verified::Block) => StoredState::Block,
+fn change(batch: &mut Batch, letter: u8, id: &[u8], value: Option<Vec<u8>>) {
+    match value {
+        Some(value) => batch.put(Pool::Reservoir, key(letter, id), value),
+        None => batch.delete(Pool::Reservoir, key(letter, id)),
     }
 }
 
-fn state_of(stored: StoredState) -> Option<State> {
-    Some(match stored {
-        StoredState::Pending => State::Pending,
-        StoredState::Proof(nonce) => {
-            State::Verified(Verified::Proof(ClientNonce::new(&nonce).ok()?))
+/// Everything that changed since the last batch.
+pub(super) fn changes(pools: &mut Pools, relay: &mut Relay, now: Millis) -> Batch {
+    let mut batch = Batch::new();
+    for dirty in std::mem::take(&mut pools.dirty) {
+        match dirty {
+            Key::Asset(id) => {
+                let value = pools.assets.get(&id).map(encode_asset);
+                change(&mut batch, ASSETS, &id.0, value);
+            }
+            Key::Set(pay_id) => {
+                let set = pools.sets.get(&pay_id);
+                let pending = set.filter(|set| set.verified.is_none()).map(encode_set);
+                let verified = set.filter(|set| set.verified.is_some()).map(encode_set);
+                change(&mut batch, PENDING, &pay_id.0, pending);
+                change(&mut batch, VERIFIED, &pay_id.0, verified);
+                match set {
+                    Some(_) => relay.sent(pay_id, now),
+                    None => relay.forget(&pay_id),
+                }
+            }
+            Key::Orphan(pay_id) => {
+                let value = pools.orphans.get(&pay_id).map(encode_orphan);
+                change(&mut batch, ORPHANS, &pay_id.0, value);
+            }
+            Key::Settled(pay_id) => {
+                let value = pools.settled.get(&pay_id).map(encode_settled);
+                change(&mut batch, SETTLED, &pay_id.0, value);
+            }
         }
-        StoredState::Payment => State::Verified(Verified::Payment),
-        StoredState::Block => State::Verified(Verified::Block),
-    })
+    }
+    batch
 }
 
 impl Reservoir {
-    pub(super) fn persist_set(&mut self, pay_id: &PayId) {
-        let Some(set) = self.sets.get(pay_id) else {
-            return;
-        };
-        let stored = StoredSet {
-            members: set.members.iter().map(|m| m.packed.to_vec()).collect(),
-            present: set.members.iter().map(|m| m.present).collect(),
-            state: stored_state(&set.state),
-            deadline: set.deadline,
-            number: set.number,
-            source: set.source,
-        };
-        let value = codec::encode(VERSION, &stored);
-        self.batch.put(Pool::Reservoir, key(SET, &pay_id.0), value);
-    }
-
-    pub(super) fn forget_set(&mut self, pay_id: &PayId) {
-        self.batch.delete(Pool::Reservoir, key(SET, &pay_id.0));
-    }
-
-    pub(super) fn persist_asset(&mut self, id: &AssetId) {
-        let Some(asset) = self.assets.get(id) else {
-            return;
-        };
-        let stored = StoredAsset {
-            packed: asset.packed.to_vec(),
-            deadline: asset.deadline,
-            source: asset.source,
-        };
-        let value = codec::encode(VERSION, &stored);
-        self.batch.put(Pool::Reservoir, key(ASSET, &id.0), value);
-    }
-
-    pub(super) fn forget_asset(&mut self, id: &AssetId) {
-        self.batch.delete(Pool::Reservoir, key(ASSET, &id.0));
-    }
-
-    pub(super) fn persist_orphan(&mut self, pay_id: &PayId) {
-        let Some(orphan) = self.orphans.get(pay_id) else {
-            return;
-        };
-        let detail = &orphan.detail;
-        let stored = StoredOrphan {
-            currency: detail.currency.code(),
-            tx_id: detail.tx_id.clone(),
-            amounts: detail
-                .amounts
-                .iter()
-                .map(|(a, n)| (a.clone(), *n))
-                .collect(),
-            deadline: orphan.deadline,
-        };
-        let value = codec::encode(VERSION, &stored);
-        self.batch
-            .put(Pool::Reservoir, key(ORPHAN, &pay_id.0), value);
-    }
-
-    pub(super) fn forget_orphan(&mut self, pay_id: &PayId) {
-        self.batch.delete(Pool::Reservoir, key(ORPHAN, &pay_id.0));
-    }
-
-    pub(super) fn persist_remembered(&mut self, pay_id: &PayId) {
-        let Some(known) = self.remembered.get(pay_id) else {
-            return;
-        };
-        let stored = StoredConfirmed {
-            block: known.block,
-            members: known.members.iter().map(|m| m.to_vec()).collect(),
-            state: stored_state(&State::Verified(known.verified.clone())),
-        };
-        let value = codec::encode(VERSION, &stored);
-        self.batch
-            .put(Pool::Reservoir, key(CONFIRMED, &pay_id.0), value);
-    }
-
-    pub(super) fn forget_remembered(&mut self, pay_id: &PayId) {
-        self.batch
-            .delete(Pool::Reservoir, key(CONFIRMED, &pay_id.0));
-    }
-
-    /// The pools as the store has them. Entries that are damaged, or that the chain has made
-    /// impossible meanwhile, are dropped from the store with the next changes; they are counted.
+    /// Reads the pools from the store. What the chain has made void since, or what can not be
+    /// read, is dropped in the batch that comes out.
     ///
     /// # Errors
     /// A fault of the store.
     pub fn load(
-        now: Now,
-        chain: &'static Chain,
         caps: Caps,
-        rebroadcast_ms: Millis,
-        state: Confirmed<'_>,
-    ) -> Result<(Self, usize), ReservoirError> {
-        let mut pools = Self::new(chain, caps, rebroadcast_ms);
-        pools.clock.see(now);
-        let mut dropped = 0;
-        for (full, value) in all(state, ASSET)? {
-            let read = pools.load_asset(&full, &value, state)?;
-            dropped += pools.drop_unless(read, full);
-        }
-        // In the order in which they were taken, which is the order in a block.
-        let mut sets = Vec::new();
-        for (full, value) in all(state, SET)? {
-            match codec::decode::<StoredSet>(VERSION, &value) {
-                Some(stored) => sets.push((stored.number, full, stored)),
-                None => dropped += pools.drop_unless(false, full),
+        timing: Timing,
+        now: Now,
+        confirmed: &Confirmed<'_>,
+        out: &mut Vec<Effect>,
+    ) -> Result<Self, StoreFault> {
+        let mut pools = Self::new(caps, timing, now);
+        let mut void = Batch::new();
+        for letter in [ASSETS, PENDING, VERIFIED, ORPHANS, SETTLED] {
+            let mut from = vec![letter];
+            loop {
+                let view = confirmed.view();
+                let entries = view.scan(Pool::Reservoir, &[letter], &from, CHUNK)?;
+                let Some((last, _)) = entries.last() else {
+                    break;
+                };
+                from = [last.as_slice(), &[0]].concat();
+                for (key, value) in entries {
+                    let id = key.get(1..).unwrap_or_default();
+                    if !pools.load_entry(letter, id, &value, confirmed)? {
+                        void.delete(Pool::Reservoir, key);
+                    }
+                }
             }
         }
-        sets.sort_by_key(|(number, ..)| *number);
-        let count = sets.len().max(1) as u64;
-        for (position, (_, full, stored)) in sets.into_iter().enumerate() {
-            // Spread over the first interval, so that a restart is no flood.
-            let offset = rebroadcast_ms.saturating_mul(position as u64) / count;
-            let read = pools.load_set(now, &full, stored, offset, state)?;
-            dropped += pools.drop_unless(read, full);
+        pools.drop_unlinked(confirmed)?;
+        // What was read is on the disk; what was changed while reading is not.
+        let all = changes(&mut pools.pools, &mut pools.relay, now.mono);
+        let mut batch = differing(&all, confirmed)?;
+        batch.extend(void);
+        for pay_id in pools.pools.sets.keys() {
+            pools.relay.loaded(*pay_id, now.mono);
         }
-        for (full, value) in all(state, ORPHAN)? {
-            let read = pools.load_orphan(&full, &value);
-            dropped += pools.drop_unless(read.is_some(), full);
+        if !batch.is_empty() {
+            out.push(Effect::Log(format!(
+                "{} entries of the pools were changed at the start",
+                batch.len()
+            )));
+            out.push(Effect::Persist(batch));
         }
-        for (full, value) in all(state, CONFIRMED)? {
-            let read = pools.load_confirmed(&full, &value);
-            dropped += pools.drop_unless(read.is_some(), full);
-        }
-        Ok((pools, dropped))
+        pools.pools.verified_changed = false;
+        Ok(pools)
     }
 
-    fn drop_unless(&mut self, is_good: bool, full: Vec<u8>) -> usize {
-        if is_good {
-            return 0;
-        }
-        self.batch.delete(Pool::Reservoir, full);
-        1
-    }
-
-    /// A life is never longer than it was made, whatever the clock does.
-    fn lifetime(&self, deadline: u64, life: u64) -> u64 {
-        deadline.min(self.clock.now().saturating_add(life))
-    }
-
-    fn load_asset(
+    /// Takes an entry of the store; whether it counts.
+    fn load_entry(
         &mut self,
-        full: &[u8],
+        letter: u8,
+        id: &[u8],
         value: &[u8],
-        state: Confirmed<'_>,
-    ) -> Result<bool, ReservoirError> {
-        let id = full.get(1..).and_then(|id| AssetId::from_bytes(id).ok());
-        let (Some(id), Some(stored)) = (id, codec::decode::<StoredAsset>(VERSION, value)) else {
-            return Ok(false);
-        };
-        if read::has_asset(state.view, &id)? {
-            return Ok(false);
-        }
-        let deadline = self.lifetime(stored.deadline, ASSET_LIFE_S);
-        self.insert_asset(id, stored.packed.into(), deadline, stored.source);
-        Ok(true)
+        confirmed: &Confirmed<'_>,
+    ) -> Result<bool, StoreFault> {
+        Ok(match letter {
+            ASSETS => {
+                let testing = confirmed.chain().testing;
+                match AssetId::from_bytes(id)
+                    .ok()
+                    .zip(read_asset(id, value, testing))
+                {
+                    Some((id, mut asset)) if !confirmed.has_asset(&id)? => {
+                        let longest = self.time.saturating_add(ASSET_LIFE_S);
+                        asset.deadline = asset.deadline.min(longest);
+                        self.pools.put_asset(id, asset);
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            PENDING | VERIFIED => {
+                let testing = confirmed.chain().testing;
+                match PayId::from_bytes(id).ok().zip(read_set(value, testing)) {
+                    Some((pay_id, set))
+                        if PayId::of(set.packed()) == pay_id
+                            && set.verified.is_some() == (letter == VERIFIED) =>
+                    {
+                        self.load_set(pay_id, set, confirmed)?
+                    }
+                    _ => false,
+                }
+            }
+            ORPHANS => match PayId::from_bytes(id).ok().zip(read_orphan(value)) {
+                Some((pay_id, mut orphan)) => {
+                    let longest = self.time.saturating_add(LIFE_S);
+                    orphan.deadline = orphan.deadline.min(longest);
+                    self.pools.put_orphan(pay_id, orphan);
+                    true
+                }
+                None => false,
+            },
+            _ => match PayId::from_bytes(id).ok().zip(read_settled(value)) {
+                Some((pay_id, settled)) if !self.pools.sets.contains_key(&pay_id) => {
+                    self.pools.put_settled(pay_id, settled);
+                    true
+                }
+                _ => false,
+            },
+        })
     }
 
     fn load_set(
         &mut self,
-        now: Now,
-        full: &[u8],
-        stored: StoredSet,
-        offset: Millis,
-        state: Confirmed<'_>,
-    ) -> Result<bool, ReservoirError> {
-        let pay_id = full.get(1..).and_then(|id| PayId::from_bytes(id).ok());
-        let (Some(pay_id), Some(of)) = (pay_id, state_of(stored.state)) else {
-            return Ok(false);
-        };
-        if stored.present.len() != stored.members.len() {
-            return Ok(false);
-        }
-        let mut members = Vec::with_capacity(stored.members.len());
-        for (packed, present) in stored.members.into_iter().zip(stored.present) {
-            let id = TxId::of(&packed);
-            let is_confirmed = read::has_transaction(state.view, &id)?;
-            if is_confirmed && present && of == State::Pending {
+        pay_id: PayId,
+        mut set: Set,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<bool, StoreFault> {
+        let longest = self.time.saturating_add(LIFE_S);
+        set.deadline = set.deadline.min(longest);
+        let mut block = None;
+        for member in &mut set.members {
+            let stored = read::transaction(confirmed.view(), &member.id)?;
+            member.confirmed = stored.is_some();
+            block = block.max(stored.map(|stored| stored.block));
+            if self.pools.members.contains_key(&member.id) {
                 return Ok(false);
             }
-            members.push(Member {
-                id,
-                packed: packed.into(),
-                present: present && !is_confirmed && !self.index.contains_key(&id),
+        }
+        if block.is_some() && set.verified.is_none() {
+            return Ok(false);
+        }
+        for asset in set.assets() {
+            if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
+                return Ok(false);
+            }
+        }
+        let taken = |link| self.pools.links.contains_key(&link);
+        if set.link().is_some_and(taken) {
+            return Ok(false);
+        }
+        self.put_back(pay_id, set, block.unwrap_or_default());
+        Ok(self.pools.sets.contains_key(&pay_id))
+    }
+
+    /// Drops transfers of what neither the chain nor the pools have any more.
+    fn drop_unlinked(&mut self, confirmed: &Confirmed<'_>) -> Result<(), StoreFault> {
+        let mut unlinked = Vec::new();
+        for (link, pay_id) in &self.pools.links {
+            let owned = match confirmed.record(link)? {
+                Some(linked) => confirmed.ownership(linked.owner(), link)?.is_some(),
+                None => false,
+            };
+            if !owned {
+                unlinked.push((*link, *pay_id));
+            }
+        }
+        loop {
+            let before = unlinked.len();
+            unlinked.retain(|(link, pay_id)| {
+                let kept = self.pools.members.contains_key(link);
+                if !kept {
+                    self.pools.take_set(pay_id);
+                }
+                kept
             });
-        }
-        if !members.iter().any(|member| member.present) {
-            return Ok(false);
-        }
-        let Some((kind, owners)) = self.kind_of(&members, state) else {
-            return Ok(false);
-        };
-        let payments = match &kind {
-            Kind::Issues { assets } => {
-                payments::for_issues(assets, members.len(), state, self.chain)?
+            if unlinked.len() == before {
+                return Ok(());
             }
-            Kind::Transfer { link } => {
-                if self.links.contains_key(link) {
-                    return Ok(false);
-                }
-                let linked = read::owned_record(state.view, link, self.chain.testing)?;
-                let ownership = match &linked {
-                    Some(linked) => read::ownership(state.view, linked.owner(), link)?,
-                    None => None,
-                };
-                match (linked, ownership) {
-                    (Some(linked), Some(ownership)) => Some(payments::for_transfer(
-                        &ownership,
-                        linked.escrow(),
-                        state,
-                        self.chain,
-                    )?),
-                    // The link is spent: this one can never stand in a block.
-                    (Some(_), None) => return Ok(false),
-                    (None, _) => None,
-                }
-            }
-        };
-        let set = Set {
-            kind,
-            members,
-            state: of,
-            payments,
-            deadline: self.lifetime(stored.deadline, LIFE_S),
-            number: 0,
-            source: stored.source,
-            owners,
-            next_broadcast: 0,
-        };
-        self.insert(now, pay_id, set);
-        self.shift_broadcast(&pay_id, now.mono.saturating_add(offset));
-        Ok(true)
-    }
-
-    fn shift_broadcast(&mut self, pay_id: &PayId, at: Millis) {
-        if let Some(set) = self.sets.get_mut(pay_id) {
-            self.broadcasts.remove(&(set.next_broadcast, *pay_id));
-            set.next_broadcast = at;
-            self.broadcasts.insert((at, *pay_id));
         }
-    }
-
-    fn load_orphan(&mut self, full: &[u8], value: &[u8]) -> Option<()> {
-        let pay_id = PayId::from_bytes(full.get(1..)?).ok()?;
-        let stored: StoredOrphan = codec::decode(VERSION, value)?;
-        let deadline = self.lifetime(stored.deadline, LIFE_S);
-        let detail = PaymentDetail {
-            currency: Currency::from_code(stored.currency).ok()?,
-            tx_id: stored.tx_id,
-            amounts: stored.amounts.into_iter().collect::<BTreeMap<_, _>>(),
-        };
-        self.deadlines.insert((deadline, Timed::Orphan(pay_id)));
-        self.orphans.insert(pay_id, Orphan { detail, deadline });
-        Some(())
-    }
-
-    fn load_confirmed(&mut self, full: &[u8], value: &[u8]) -> Option<()> {
-        let pay_id = PayId::from_bytes(full.get(1..)?).ok()?;
-        let stored: StoredConfirmed = codec::decode(VERSION, value)?;
-        let State::Verified(verified) = state_of(stored.state)? else {
-            return None;
-        };
-        let members: Vec<Arc<[u8]>> = stored.members.into_iter().map(Arc::from).collect();
-        for packed in &members {
-            self.remembered_of.insert(TxId::of(packed), pay_id);
-        }
-        let known = Remembered {
-            block: stored.block,
-            members,
-            verified,
-        };
-        self.remembered.insert(pay_id, known);
-        Some(())
     }
 }
 
-/// All entries of a kind.
-fn all(state: Confirmed<'_>, kind: u8) -> Result<Vec<Entry>, ReservoirError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut from = vec![kind];
-    loop {
-        let page = state.view.scan(Pool::Reservoir, &[kind], &from, PAGE)?;
-        let is_last = page.len() < PAGE;
-        entries.extend(page);
-        match entries.last() {
-            Some((last, _)) if !is_last => {
-                from.clone_from(last);
-                from.push(0);
+/// The changes that say something else than the store does.
+fn differing(batch: &Batch, confirmed: &Confirmed<'_>) -> Result<Batch, StoreFault> {
+    let mut left = Batch::new();
+    for (pool, key, value) in batch.iter() {
+        if confirmed.view().get(pool, key)?.as_deref() != value {
+            match value {
+                Some(value) => left.put(pool, key, value),
+                None => left.delete(pool, key),
             }
-            _ => return Ok(entries),
         }
     }
+    Ok(left)
 }

@@ -1,118 +1,93 @@
-//! Transfers of bitmarks and of blocks (`proto/reservoir.md`, section 6).
+//! Storing a transfer of a bitmark or of a block (`proto/reservoir.md`, section 6).
+//!
+//! The link is reserved from here until the transfer is confirmed or goes, by whichever way it
+//! was verified. A base record is not passed on here, since no block may hold that.
 
-use std::collections::BTreeSet;
-
-use super::payments::Alternatives;
-use super::{
-    Confirmed, Kind, LIFE_S, Member, Refusal, Reservoir, ReservoirError, Set, Source, State,
-    Verified, payments,
-};
+use super::caps::Source;
+use super::confirmed::Confirmed;
+use super::due::Due;
+use super::error::Refusal;
+use super::set::{Kind, Member, Set};
+use super::{LIFE_S, Reservoir};
 use crate::core::id::{PayId, TxId};
-use crate::core::ledger::read;
-use crate::core::record::{Record, RecordError};
-use crate::core::time::Now;
+use crate::core::record::Record;
 
-/// The answer to a transfer.
+/// What a client needs to verify its transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredTransfer {
-    /// What it is paid for under.
-    pub pay_id: PayId,
-    /// The transaction.
-    pub id: TxId,
-    /// Its canonical bytes.
+pub struct TransferStored {
+    /// The transfer.
+    pub tx_id: TxId,
+    /// The same, packed.
     pub packed: Vec<u8>,
-    /// How it can be paid for.
-    pub payments: Alternatives,
-    /// Whether it was here before.
+    /// What a payment names.
+    pub pay_id: PayId,
+    /// What is to be paid.
+    pub payments: Due,
+    /// The very transfer was known.
     pub duplicate: bool,
 }
 
 impl Reservoir {
-    /// Takes a transfer.
-    ///
-    /// # Errors
-    /// The rule that it breaks; nothing has changed then.
-    pub fn store_transfer(
+    pub(super) fn store_transfer(
         &mut self,
-        now: Now,
-        transfer: &Record,
+        record: &Record,
         source: Source,
-        state: Confirmed<'_>,
-    ) -> Result<StoredTransfer, ReservoirError> {
-        self.clock.see(now);
-        let link = transfer.link().ok_or(Refusal::NotATransfer)?;
-        let stored = read::transaction(state.view, &link)?.ok_or(Refusal::InvalidLink)?;
-        let (linked, _) =
-            Record::unpack(&stored.packed, self.chain.testing).map_err(|_| Refusal::InvalidLink)?;
-        if !transfer.may_follow(&linked) {
-            return Err(Refusal::InvalidLink.into());
+        confirmed: &Confirmed<'_>,
+    ) -> Result<TransferStored, Refusal> {
+        let link = record.link().ok_or(Refusal::NotATransfer)?;
+        let linked = confirmed.record(&link)?.ok_or(Refusal::InvalidLink)?;
+        if !record.may_follow(&linked) || matches!(linked, Record::BaseData(_)) {
+            return Err(Refusal::InvalidLink);
         }
-        let owner = *linked.owner();
-        let packed = transfer.pack(&owner)?;
-        if transfer.owner().testing != self.chain.testing {
-            return Err(RecordError::WrongNetwork.into());
+        let packed = record.pack(linked.owner())?;
+        let tx_id = TxId::of(&packed);
+        let taken = self.pools.links.contains_key(&link);
+        let known = self.pools.set_of(&tx_id);
+        let pending = known.is_some_and(|(_, set)| set.verified.is_none());
+        if taken != pending {
+            return Err(Refusal::DoubleTransfer);
         }
-        let id = TxId::of(&packed);
-        let known = self.index.get(&id).and_then(|pay_id| self.sets.get(pay_id));
-        let is_claimed = self.links.contains_key(&link);
-        let is_pending = known.is_some_and(Set::is_pending);
-        if is_claimed != is_pending {
-            return Err(Refusal::DoubleTransfer.into());
+        let verified = known.is_some() && !pending;
+        if verified || confirmed.has_transaction(&tx_id)? {
+            return Err(Refusal::AlreadyExists);
         }
-        if known.is_some_and(|set| !set.is_pending()) || read::has_transaction(state.view, &id)? {
-            return Err(Refusal::AlreadyExists.into());
-        }
-        let Some(ownership) = read::ownership(state.view, &owner, &link)? else {
-            return Err(Refusal::DoubleTransfer.into());
-        };
-        // The stored record of an old block names no owner for the store of blocks: a block with
-        // this transfer would be refused everywhere.
-        if matches!(linked, Record::BaseData(_)) {
-            return Err(Refusal::InvalidLink.into());
+        let ownership = confirmed
+            .ownership(linked.owner(), &link)?
+            .ok_or(Refusal::DoubleTransfer)?;
+        if tx_id == link {
+            return Err(Refusal::LinksToSelf);
         }
         let pay_id = PayId::of([packed.as_slice()]);
-        if id == link {
-            return Err(Refusal::LinksToSelf.into());
-        }
-        let mut answer = StoredTransfer {
+        let mut stored = TransferStored {
+            tx_id,
             pay_id,
-            id,
-            payments: payments::for_transfer(&ownership, linked.escrow(), state, self.chain)?,
-            packed,
+            payments: Due::for_transfer(confirmed, &ownership, linked.escrow())?,
             duplicate: false,
+            packed,
         };
-        if let Some(set) = self.sets.get(&pay_id) {
-            if let Some(payments) = &set.payments {
-                answer.payments.clone_from(payments);
-            }
-            answer.duplicate = true;
-            return Ok(answer);
+        if let Some(set) = self.pools.sets.get(&pay_id) {
+            stored.duplicate = true;
+            stored.payments = set.due.clone().unwrap_or(stored.payments);
+            return Ok(stored);
         }
-        if is_pending {
-            return Err(Refusal::AlreadyExists.into());
+        if pending {
+            return Err(Refusal::AlreadyExists);
         }
-        self.room_for(source, 1, answer.packed.len(), [owner])?;
-        let paid = self.take_orphan(&pay_id, Some(&answer.payments));
         let set = Set {
             kind: Kind::Transfer { link },
             members: vec![Member {
-                id,
-                packed: answer.packed.clone().into(),
-                present: true,
+                id: tx_id,
+                packed: stored.packed.clone().into(),
+                asset: None,
+                confirmed: false,
             }],
-            state: if paid {
-                State::Verified(Verified::Payment)
-            } else {
-                State::Pending
-            },
-            payments: Some(answer.payments.clone()),
-            deadline: self.clock.now().saturating_add(LIFE_S),
-            number: 0,
+            due: Some(stored.payments.clone()),
             source,
-            owners: BTreeSet::from([owner]),
-            next_broadcast: 0,
+            deadline: self.time.saturating_add(LIFE_S),
+            verified: None,
         };
-        self.insert(now, pay_id, set);
-        Ok(answer)
+        self.room_for(&set)?;
+        self.put_new(pay_id, set);
+        Ok(stored)
     }
 }

@@ -1,0 +1,120 @@
+//! The four messages of peers (`proto/reservoir.md`, section 11). One that is good as a whole is
+//! passed on as it came; of assets the good ones before a bad one stay.
+
+use super::caps::Source;
+use super::confirmed::Confirmed;
+use super::error::Refusal;
+use super::proofs::ProofStatus;
+use super::{Answer, Command, Effect, Reservoir};
+use crate::core::id::PayId;
+use crate::core::mining::proof::{ClientNonce, InvalidNonce};
+use crate::core::record::{BitmarkIssue, Record, RecordError};
+
+impl Reservoir {
+    pub(super) fn on_peer(
+        &mut self,
+        command: Command,
+        data: Vec<u8>,
+        source: Source,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<Answer, Refusal> {
+        if !self.normal {
+            return Err(Refusal::Synchronising);
+        }
+        if data.is_empty() {
+            return Err(Refusal::MissingParameters);
+        }
+        let answer = match command {
+            Command::Assets => self.peer_assets(&data, source, confirmed)?,
+            Command::Issues => {
+                let issues = unpack_issues(&data, confirmed.chain().testing)?;
+                let issues = issues.into_iter().map(Some).collect();
+                let stored = self.store_issues(issues, source, confirmed)?;
+                if stored.duplicate {
+                    return Err(Refusal::AlreadyExists);
+                }
+                Answer::Issues(stored)
+            }
+            Command::Transfer => {
+                let record = unpack_transfer(&data, confirmed.chain().testing)?;
+                let stored = self.store_transfer(&record, source, confirmed)?;
+                if stored.duplicate {
+                    return Err(Refusal::AlreadyExists);
+                }
+                Answer::Transfer(stored)
+            }
+            Command::Proof => {
+                let (pay_id, nonce) = data.split_first_chunk().ok_or(InvalidNonce)?;
+                let nonce = ClientNonce::new(nonce)?;
+                match self.try_proof(&PayId(*pay_id), nonce, confirmed) {
+                    ProofStatus::Accepted => Answer::Proof(ProofStatus::Accepted),
+                    _ => return Err(Refusal::PayIdAlreadyUsed),
+                }
+            }
+        };
+        self.effects.push(Effect::Relay { command, data });
+        Ok(answer)
+    }
+
+    fn peer_assets(
+        &mut self,
+        data: &[u8],
+        source: Source,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<Answer, Refusal> {
+        let mut assets = Vec::new();
+        for record in records(data, confirmed.chain().testing) {
+            let Record::AssetData(asset) = record? else {
+                return Err(Refusal::NotAnAsset);
+            };
+            assets.push(self.cache_asset(asset, source, confirmed)?);
+        }
+        if assets.iter().any(|(_, new)| *new) {
+            Ok(Answer::Assets(assets))
+        } else {
+            Err(Refusal::NothingNew)
+        }
+    }
+}
+
+/// The records of a message, one by one; none behind one that can not be read.
+fn records(data: &[u8], testing: bool) -> impl Iterator<Item = Result<Record, RecordError>> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let read = Record::unpack(rest, testing);
+        rest = match &read {
+            Ok((_, used)) => rest.get(*used..).unwrap_or_default(),
+            Err(_) => &[],
+        };
+        Some(read.map(|(record, _)| record))
+    })
+}
+
+/// Reads the issues of a set. The bytes bound their number: one has more than 100.
+///
+/// # Errors
+/// The first record that can not be read or is something else.
+pub fn unpack_issues(data: &[u8], testing: bool) -> Result<Vec<BitmarkIssue>, Refusal> {
+    records(data, testing)
+        .map(|record| match record? {
+            Record::BitmarkIssue(issue) => Ok(issue),
+            _ => Err(Refusal::NotAnIssue),
+        })
+        .collect()
+}
+
+/// Reads one transfer; what stands behind it is not looked at.
+///
+/// # Errors
+/// Bytes that are no record, or no transfer.
+pub fn unpack_transfer(data: &[u8], testing: bool) -> Result<Record, Refusal> {
+    let (record, _) = Record::unpack(data, testing)?;
+    if record.link().is_some() {
+        Ok(record)
+    } else {
+        Err(Refusal::NotATransfer)
+    }
+}

@@ -1,1 +1,0 @@
-//! The pools as a whole.

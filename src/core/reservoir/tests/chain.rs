@@ -1,0 +1,160 @@
+//! Blocks that go in and come off.
+
+use super::*;
+use crate::core::mining::assembly::AssetNeed;
+
+fn issue_id(asset: &str, nonce: u64) -> TxId {
+    TxId::of(&issue(asset, nonce))
+}
+
+#[test]
+fn a_confirmed_member_of_a_pending_set_takes_the_set_with_it() {
+    let mut world = World::new();
+    world.pending("a", 0..3);
+    let id = world.confirm(&issue("a", 1), 7);
+    world.stored(7, vec![ledger::Confirmed::Issue(id)]);
+    assert_eq!(world.status(&issue_id("a", 0)), Status::Unknown);
+    assert_eq!(world.status(&id), Status::Confirmed);
+}
+
+#[test]
+fn a_confirmed_member_of_a_verified_set_leaves_alone_and_the_rest_is_sent_and_saved() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..3);
+    world.pay(pay_id);
+    let id = world.confirm(&issue("a", 0), 7);
+    world.stored(7, vec![ledger::Confirmed::Issue(id)]);
+    assert_eq!(world.pools.sizes().verified_tx, 2);
+    let (loaded, _) = world.loaded();
+    assert_eq!(loaded.pools.sets, world.pools.pools.sets);
+    world.now = world.now.plus_ms(relay::INTERVAL_MS);
+    world.wake();
+    assert_eq!(world.relayed()[1].0, Command::Issues);
+}
+
+#[test]
+fn a_confirmed_transfer_removes_its_rival() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let rival = transfer(link, 3, 4);
+    world.peer(Command::Transfer, rival.clone()).unwrap();
+    let id = world.confirm(&transfer(link, 3, 5), 7);
+    world.stored(7, vec![ledger::Confirmed::Transfer { id, link }]);
+    assert_eq!(world.status(&TxId::of(&rival)), Status::Unknown);
+    assert_eq!(world.pools.sizes(), Sizes::default());
+}
+
+#[test]
+fn records_of_a_block_taken_off_return_with_their_proof_or_payment() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..2);
+    world.pay(pay_id);
+    let before = world.pools.pools.sets.clone();
+    let (one, two) = (issue("a", 0), issue("a", 1));
+    let ids = [world.confirm(&one, 7), world.confirm(&two, 7)];
+    world.stored(
+        7,
+        vec![
+            ledger::Confirmed::Asset(AssetId::of(b"a")),
+            ledger::Confirmed::Issue(ids[0]),
+            ledger::Confirmed::Issue(ids[1]),
+        ],
+    );
+    assert_eq!(world.pools.sizes(), Sizes::default());
+    world.unconfirm(&ids[0]);
+    world.unconfirm(&ids[1]);
+    world.taken_off(&[packed_asset("a"), one, two]);
+    assert_eq!(world.pools.pools.sets, before);
+    assert_eq!(world.verified(9).len(), 2);
+    assert!(world.pools.pools.settled.is_empty());
+}
+
+#[test]
+fn members_of_one_set_in_two_blocks_return_one_after_the_other() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..2);
+    world.pay(pay_id);
+    let (one, two) = (issue("a", 0), issue("a", 1));
+    let ids = [world.confirm(&one, 7), world.confirm(&two, 8)];
+    world.stored(7, vec![ledger::Confirmed::Issue(ids[0])]);
+    world.stored(8, vec![ledger::Confirmed::Issue(ids[1])]);
+    world.unconfirm(&ids[1]);
+    world.taken_off(&[two]);
+    assert_eq!(world.pools.sizes().verified_tx, 1);
+    world.unconfirm(&ids[0]);
+    world.taken_off(&[one]);
+    assert_eq!(world.pools.sizes().verified_tx, 2);
+}
+
+#[test]
+fn a_returned_record_whose_proof_was_never_seen_waits_for_one() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let record = transfer(link, 3, 4);
+    world.taken_off(&[packed_asset("a"), issue("a", 0), record.clone()]);
+    assert_eq!(world.status(&issue_id("a", 0)), Status::Pending);
+    world.pay(PayId::of([record.as_slice()]));
+    assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+}
+
+#[test]
+fn a_returned_transfer_of_a_returned_transfer_waits_until_that_is_confirmed() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let first = transfer(link, 3, 4);
+    let first_id = TxId::of(&first);
+    let second = transfer(first_id, 4, 5);
+    world.taken_off(&[first.clone(), second.clone()]);
+    // Nothing is due while the link is in no block, so nothing verifies it.
+    world.pay(PayId::of([second.as_slice()]));
+    assert_eq!(world.status(&TxId::of(&second)), Status::Pending);
+    world.pay(PayId::of([first.as_slice()]));
+    let handed: Vec<_> = world.verified(9).iter().map(|one| one.id).collect();
+    assert_eq!(handed, vec![first_id]);
+    assert_eq!(world.loaded().0.pools.sets, world.pools.pools.sets);
+}
+
+#[test]
+fn what_verified_a_set_is_forgotten_when_its_block_is_final() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..1);
+    world.pay(pay_id);
+    let id = world.confirm(&issue("a", 0), 7);
+    world.stored(7, vec![ledger::Confirmed::Issue(id)]);
+    let depth = LOCAL.rules.fork_protection;
+    world.stored(7 + depth, Vec::new());
+    assert_eq!(world.pools.pools.settled.len(), 1);
+    world.stored(8 + depth, Vec::new());
+    assert!(world.pools.pools.settled.is_empty());
+}
+
+#[test]
+fn what_can_never_stand_in_a_block_is_dropped() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let record = transfer(link, 3, 4);
+    world.peer(Command::Transfer, record.clone()).unwrap();
+    world.pay(PayId::of([record.as_slice()]));
+    let pay_id = world.pending("a", 0..1);
+    world.pay(pay_id);
+    let owner = key(3).account().unwrap();
+    let mut batch = Batch::new();
+    batch.delete(Pool::OwnerDigest, keys::owner_digest(&owner, &link));
+    world.store.apply(&batch);
+    world.pools.pools.take_asset(&AssetId::of(b"a"));
+    assert!(world.verified(9).is_empty());
+    assert_eq!(world.pools.sizes(), Sizes::default());
+}
+
+#[test]
+fn nothing_is_handed_out_while_held_and_assets_come_along() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..2);
+    world.pay(pay_id);
+    world.pools.hold(true);
+    assert!(world.verified(9).is_empty());
+    world.pools.hold(false);
+    let candidates = world.verified(1);
+    assert_eq!(candidates.len(), 1);
+    assert!(matches!(candidates[0].asset, AssetNeed::Cached { .. }));
+}
