@@ -7,5 +7,6 @@ mod damage;
 mod families;
 mod liar;
 mod restart;
+#[allow(dead_code, reason = "shared with the hostile tests")]
 mod stage;
 mod subscribe;

@@ -14,7 +14,7 @@
 //! | a question of the operator | `control.rs` |
 //! | the time | whoever asked for it |
 //!
-//! Bounds: those of the machines; [`blocks::QUEUE_MAX`] blocks wait.
+//! Bounds: those of the machines; fifty blocks wait.
 
 mod blocks;
 pub mod control;

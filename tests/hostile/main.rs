@@ -1,0 +1,376 @@
+//! Hostile traffic costs its sender, not the others. These tests compare times, so each has the
+//! machine for itself: this file is a program of its own, and they take turns.
+
+#[path = "../nodes/stage.rs"]
+#[allow(dead_code, reason = "shared with the tests of whole nodes")]
+mod stage;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bitmarkd::core::keys::PrivateKey;
+use bitmarkd::core::record::{self, AssetData, BitmarkIssue, Record};
+use bitmarkd::core::wire::connection::{Connection, pack_list};
+use bitmarkd::shell::zmq::requester::fresh_key;
+use bitmarkd::shell::zmq::{Context, options};
+use rand::rngs::StdRng;
+use rand::{Rng as _, RngCore as _, SeedableRng as _};
+
+use stage::{Asker, Stage, TestNode};
+
+/// Messages of the hostile hour.
+const MESSAGES: usize = 200_000;
+/// Who send them.
+const SENDERS: usize = 2;
+/// Sent before the sender waits for the node.
+const WINDOW: usize = 40;
+
+type Frames = Vec<Vec<u8>>;
+
+/// Whose turn it is.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A client that sends without waiting for each answer.
+struct Sender {
+    socket: zmq::Socket,
+    marks: u64,
+    _context: Context,
+}
+
+impl Sender {
+    fn new(node: &TestNode) -> Self {
+        let context = Context::new().unwrap();
+        let address = format!("127.0.0.1:{}", node.plan.peer4).parse().unwrap();
+        let (own, server) = (fresh_key(), node.plan.key());
+        let socket = options::client(&context, zmq::DEALER, &own, &server, &address).unwrap();
+        socket.connect(&options::endpoint(&address)).unwrap();
+        socket.set_rcvtimeo(20_000).unwrap();
+        socket.set_sndtimeo(20_000).unwrap();
+        Self {
+            socket,
+            marks: 0,
+            _context: context,
+        }
+    }
+
+    fn send(&self, frames: &[Vec<u8>]) {
+        if !frames.is_empty() {
+            self.socket.send_multipart(frames, 0).unwrap();
+        }
+    }
+
+    /// Waits until everything sent so far was looked at.
+    fn settle(&mut self) {
+        self.marks += 1;
+        let mark = format!("mark {}", self.marks).into_bytes();
+        self.send(&[Vec::new(), b"devnet".to_vec(), mark.clone()]);
+        loop {
+            let reply = self.socket.recv_multipart(0).expect("the node answers");
+            if reply.contains(&mark) {
+                return;
+            }
+        }
+    }
+}
+
+/// Messages of all kinds.
+struct Source {
+    random: StdRng,
+    counter: u64,
+    asset: Vec<u8>,
+    fingerprint: Vec<u8>,
+}
+
+impl Source {
+    fn new(seed: u64) -> Self {
+        let mut source = Self {
+            random: StdRng::seed_from_u64(seed),
+            counter: seed << 32,
+            asset: Vec::new(),
+            fingerprint: Vec::new(),
+        };
+        source.asset = source.fresh_asset();
+        source
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; self.random.gen_range(0..most)];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    fn key(&mut self) -> PrivateKey {
+        let mut seed = [0; 32];
+        self.random.fill_bytes(&mut seed);
+        PrivateKey::from_ed25519_seed(&seed, true)
+    }
+
+    fn fresh_asset(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let key = self.key();
+        self.fingerprint = format!("hostile {}", self.counter).into_bytes();
+        let mut asset = Record::AssetData(AssetData {
+            name: b"hostile".to_vec(),
+            fingerprint: self.fingerprint.clone(),
+            metadata: b"k\0v".to_vec(),
+            registrant: key.account().unwrap(),
+            signature: Vec::new(),
+        });
+        record::sign(&mut asset, &key).unwrap()
+    }
+
+    fn fresh_issue(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let key = self.key();
+        let mut issue = Record::BitmarkIssue(BitmarkIssue {
+            asset_id: bitmarkd::core::id::AssetId::of(&self.fingerprint),
+            owner: key.account().unwrap(),
+            nonce: self.counter,
+            signature: Vec::new(),
+        });
+        record::sign(&mut issue, &key).unwrap()
+    }
+
+    fn three(&mut self) -> [Vec<u8>; 3] {
+        let mut key = vec![0; 32];
+        self.random.fill_bytes(&mut key);
+        let address = Connection::from_text("127.0.0.1:9").unwrap();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        [key, pack_list([&address]), now.to_be_bytes().to_vec()]
+    }
+
+    fn random_message(&mut self) -> Frames {
+        let count = self.random.gen_range(1..8);
+        (0..count).map(|_| self.bytes(200)).collect()
+    }
+
+    fn fresh_message(&mut self) -> Frames {
+        let mut frames = vec![Vec::new(), b"devnet".to_vec()];
+        let three = self.three();
+        match self.random.gen_range(0..5) {
+            0 => {
+                frames.extend([b"R".to_vec(), b"devnet".to_vec()]);
+                frames.extend(three);
+            }
+            1 => {
+                frames.push(b"peer".to_vec());
+                frames.extend(three);
+            }
+            2 => {
+                frames.push(b"rpc".to_vec());
+                frames.extend(three);
+            }
+            3 => {
+                self.asset = self.fresh_asset();
+                frames.extend([b"assets".to_vec(), self.asset.clone()]);
+            }
+            _ => {
+                let issue = self.fresh_issue();
+                frames.extend([b"issues".to_vec(), issue]);
+            }
+        }
+        frames
+    }
+
+    fn mutated_message(&mut self) -> Frames {
+        let commands: [&[u8]; 14] = [
+            b"I",
+            b"N",
+            b"B",
+            b"H",
+            b"R",
+            b"block",
+            b"assets",
+            b"issues",
+            b"transfer",
+            b"proof",
+            b"rpc",
+            b"peer",
+            b"heart",
+            b"other",
+        ];
+        let command = commands[self.random.gen_range(0..commands.len())];
+        let mut frames = if [&b"R"[..], b"rpc", b"peer", b"assets", b"issues"].contains(&command) {
+            let mut frames = self.fresh_message();
+            frames[2] = command.to_vec();
+            frames
+        } else {
+            let parameter = match command {
+                b"B" | b"H" => 1_u64.to_be_bytes().to_vec(),
+                b"block" => bitmarkd::core::block::genesis::DEVNET.to_vec(),
+                b"transfer" => self.asset.clone(),
+                b"proof" => vec![7; 56],
+                _ => b"beat".to_vec(),
+            };
+            vec![Vec::new(), b"devnet".to_vec(), command.to_vec(), parameter]
+        };
+        for _ in 0..self.random.gen_range(1..4) {
+            let index = self.random.gen_range(2..frames.len());
+            let frame = &mut frames[index];
+            match self.random.gen_range(0..3) {
+                0 if !frame.is_empty() => {
+                    let at = self.random.gen_range(0..frame.len());
+                    frame[at] ^= 1 << self.random.gen_range(0..8);
+                }
+                1 => frame.truncate(frame.len() / 2),
+                _ => frame.push(self.random.r#gen()),
+            }
+        }
+        frames
+    }
+
+    fn message(&mut self) -> Frames {
+        match self.random.gen_range(0..3) {
+            0 => self.random_message(),
+            1 => self.mutated_message(),
+            _ => self.fresh_message(),
+        }
+    }
+}
+
+/// Sorted times of `N`.
+fn times(asker: &Asker, count: usize, mut go_on: impl FnMut() -> bool) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while times.len() < count || go_on() {
+        let begin = Instant::now();
+        asker.ask("N", &[]).expect("an answer");
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    times
+}
+
+fn part(times: &[Duration], permille: usize) -> Duration {
+    times[(times.len() - 1) * permille / 1000]
+}
+
+#[test]
+fn a_hostile_hour_in_a_minute_leaves_the_node_as_it_was() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stage = Stage::normal("devnet", 4);
+    stage.mine_at(0);
+    stage.create(0, "before the hour", true);
+    let asker = Asker::new(&stage.nodes[1], "devnet");
+    let before = times(&asker, 500, || false);
+    let memory = stage.nodes[1].memory();
+
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|number| {
+            let mut sender = Sender::new(&stage.nodes[1]);
+            std::thread::spawn(move || {
+                let mut source = Source::new(number as u64 + 1);
+                for sent in 0..MESSAGES / SENDERS {
+                    sender.send(&source.message());
+                    if sent % WINDOW == WINDOW - 1 {
+                        sender.settle();
+                    }
+                }
+                sender.settle();
+            })
+        })
+        .collect();
+    let begin = Instant::now();
+    let during = times(&asker, 100, || senders.iter().any(|s| !s.is_finished()));
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    println!(
+        "{MESSAGES} messages in {:.1} s; N: median {:?} before, {:?} meanwhile ({} asked), p99 {:?}",
+        begin.elapsed().as_secs_f64(),
+        part(&before, 500),
+        part(&during, 500),
+        during.len(),
+        part(&during, 990),
+    );
+    assert!(part(&during, 500) <= part(&before, 500) * 3);
+    let grown = stage.nodes[1].memory().saturating_sub(memory);
+    assert!(grown < 64 << 20, "memory grew by {grown} bytes");
+    let status = stage.nodes[1].status().unwrap();
+    println!("{status}");
+    assert!(status["peersKnown"].as_u64() <= Some(4096));
+    assert!(status["reservoir"]["assets"].as_u64() <= Some(50_000));
+    stage.create(1, "after the hour", true);
+}
+
+/// A client that does harm until it is told to end.
+fn harm(
+    stop: &Arc<AtomicBool>,
+    node: &TestNode,
+    mut act: impl FnMut(&zmq::Socket) + Send + 'static,
+) -> std::thread::JoinHandle<()> {
+    let sender = Sender::new(node);
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        sender.socket.set_linger(0).unwrap();
+        while !stop.load(Ordering::SeqCst) {
+            act(&sender.socket);
+        }
+    })
+}
+
+fn others_hardly_notice(what: &str, act: impl FnMut(&zmq::Socket) + Send + 'static) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stage = Stage::new("devnet", 4);
+    stage.nodes[0].start();
+    stage.nodes[0].wait_status("an answer", |_| true);
+    let asker = Asker::new(&stage.nodes[0], "devnet");
+    times(&asker, 100, || false);
+    let before = times(&asker, 2000, || false);
+    let stop = Arc::new(AtomicBool::new(false));
+    let harmful = harm(&stop, &stage.nodes[0], act);
+    let begin = Instant::now();
+    let during = times(&asker, 500, || begin.elapsed() < Duration::from_secs(3));
+    stop.store(true, Ordering::SeqCst);
+    harmful.join().unwrap();
+    let (own, now) = (part(&before, 990), part(&during, 990));
+    println!("{what}: p99 of N {own:?} before, {now:?} meanwhile");
+    assert!(
+        now <= own * 3 + Duration::from_millis(5),
+        "{what}: {own:?} {now:?}"
+    );
+    assert!(stage.nodes[0].memory() < 256 << 20);
+}
+
+fn request(command: &str, parameter: &[u8]) -> Frames {
+    vec![
+        Vec::new(),
+        b"devnet".to_vec(),
+        command.as_bytes().to_vec(),
+        parameter.to_vec(),
+    ]
+}
+
+#[test]
+fn a_flooder_is_hardly_noticed() {
+    others_hardly_notice("a flooder", |socket| {
+        for _ in 0..WINDOW {
+            let _ = socket.send_multipart(request("N", b""), zmq::DONTWAIT);
+        }
+        let mut items = [socket.as_poll_item(zmq::POLLIN)];
+        let _ = zmq::poll(&mut items, 10);
+        while socket.recv_multipart(zmq::DONTWAIT).is_ok() {}
+    });
+}
+
+#[test]
+fn a_client_that_reads_no_replies_is_hardly_noticed() {
+    others_hardly_notice("a client that never reads", |socket| {
+        let _ = socket.set_rcvhwm(1);
+        let _ = socket.send_multipart(request("H", &1_u64.to_be_bytes()), zmq::DONTWAIT);
+        let mut items = [socket.as_poll_item(zmq::POLLOUT)];
+        let _ = zmq::poll(&mut items, 10);
+    });
+}
+
+#[test]
+fn frames_of_five_megabytes_are_hardly_noticed() {
+    let large = vec![7; 4_999_000];
+    others_hardly_notice("frames of 5 MB", move |socket| {
+        let _ = socket.send_multipart(request("transfer", &large), 0);
+        let _ = socket.recv_multipart(0);
+    });
+}
