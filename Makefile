@@ -45,6 +45,6 @@ testnet-status: ## shows the nodes of the test network
 testnet-stop: ## ends all of the test network
 	@$(RELEASE)/bitmarkd testnet stop --directory $(RUN)
 
-certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark
+certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark PUBLISH=1
 	@$(RELEASE)/bitmarkd make-certs --name "$(NAME)" $(if $(HOSTS),--hosts "$(HOSTS)") \
-	  --chain $(if $(filter command line environment,$(origin CHAIN)),$(CHAIN),bitmark)
+	  --chain $(if $(filter command line environment,$(origin CHAIN)),$(CHAIN),bitmark) $(if $(PUBLISH),--publish)

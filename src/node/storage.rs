@@ -51,18 +51,18 @@ impl Storage {
     }
 }
 
-/// Builds all indexes again from the stored blocks.
+/// Builds all indexes again from the stored blocks; `built` hears of each block.
 ///
 /// # Errors
-/// A stored block that breaks a rule, or a fault of the disk.
+/// A stored block that breaks a rule: the one behind the last that was built. Or a fault of the
+/// disk.
 pub fn rebuild(
     store: &Store,
     chain: &'static Chain,
-    tell: &dyn Fn(&str),
+    built: &mut dyn FnMut(u64),
 ) -> Result<u64, LedgerError> {
     let mut rebuild = Rebuild::new(chain);
     let mut memory = DigestMemory::new();
-    let mut told = 0;
     loop {
         match rebuild.step(store)? {
             RebuildStep::Store(batch) => store.apply(&batch)?,
@@ -76,10 +76,7 @@ pub fn rebuild(
                 return Ok(ledger.height());
             }
         }
-        if rebuild.height() >= told + 1000 {
-            told = rebuild.height();
-            tell(&format!("rebuilding: block {told}"));
-        }
+        built(rebuild.height());
     }
 }
 
@@ -96,7 +93,14 @@ pub(super) fn open(
         return Ok(store);
     }
     tell("the indexes are built again from the blocks");
-    match rebuild(&store, chain, tell) {
+    let mut told = 0;
+    let mut built = |height| {
+        if height >= told + 1000 {
+            told = height;
+            tell(&format!("rebuilding: block {height}"));
+        }
+    };
+    match rebuild(&store, chain, &mut built) {
         Ok(height) => {
             tell(&format!("the indexes are built up to block {height}"));
             Ok(store)

@@ -1,189 +1,301 @@
-//! Commands on the stored blocks of a node that is not running (`proto/blocks.md`, section 14).
+//! `load-blocks`, `delete-down`, `rebuild`: what changes the store while no node has it
+//! (`proto/blocks.md`, sections 10, 13 and 14).
+//!
+//! The store is opened exclusively. Each block goes in or comes off as one batch, so a command that
+//! is ended in the middle leaves a store that opens. What is valid is decided by the ledger.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufReader, ErrorKind, Read};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::client::records;
-use crate::core::block::{DigestMemory, HEADER_BYTES, Header, digest, dump};
+use super::Tell;
+use super::identities::chain_named;
+use crate::core::block::{DigestMemory, digest, dump};
 use crate::core::chain::Chain;
-use crate::core::ledger::{Ledger, LedgerError, keys, read};
-use crate::core::state::{Batch, Pool, View};
+use crate::core::ledger::{Ledger, LedgerError, Rebuild, UNDO_KEPT, keys};
+use crate::core::state::{Batch, Pool, View as _};
 use crate::node::{Storage, rebuild_store};
 use crate::shell::files::config::Config;
-use crate::shell::store::Store;
+use crate::shell::store::{CACHE_BYTES, Store};
 
-fn open(config: &Config) -> anyhow::Result<(Store, &'static Chain)> {
-    let chain = Chain::named(config.chain.name())?;
-    Ok((Storage::of(config).open()?, chain))
+/// Blocks that one batch removes when their indexes are built again anyway.
+const REMOVED_AT_ONCE: u64 = 256;
+
+/// The store, made if it is not there.
+fn open(config: &Config) -> anyhow::Result<Store> {
+    let path = Storage::of(config).0;
+    if let Some(parent) = path.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .with_context(|| parent.display().to_string())?;
+    }
+    let opened = Store::open(&path, CACHE_BYTES)?;
+    if let Some(aside) = opened.set_aside {
+        eprintln!(
+            "bitmarkd: the store was damaged; it is kept at {} and an empty one is in its place",
+            aside.display()
+        );
+    }
+    Ok(opened.store)
 }
 
-fn highest(store: &Store) -> anyhow::Result<u64> {
+/// The store, if there is one: nothing is made by looking.
+pub(super) fn existing(config: &Config) -> anyhow::Result<Option<Store>> {
+    if Storage::of(config).0.exists() {
+        open(config).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The number of the highest stored block; 1 if there is none.
+pub(super) fn height(store: &Store) -> anyhow::Result<u64> {
     let last = store.last(Pool::Blocks)?;
     Ok(last.and_then(|(key, _)| keys::number(&key)).unwrap_or(1))
 }
 
-/// Prints blocks as JSON.
-///
-/// # Errors
-/// No such block.
-pub fn dump(config: &Config, first: u64, last: u64, file: Option<&Path>) -> anyhow::Result<()> {
-    if first < 2 || last < first {
-        bail!("blocks {first} to {last}: the first is at least 2, the last not before it");
+/// A bar on a terminal, nothing elsewhere.
+pub(super) fn progress(what: &'static str, count: u64, tell: Tell) -> ProgressBar {
+    if tell.quiet {
+        return ProgressBar::hidden();
     }
-    let (store, chain) = open(config)?;
-    let mut out: Box<dyn std::io::Write> = match file {
-        Some(path) => Box::new(BufWriter::new(
-            File::create_new(path).with_context(|| path.display().to_string())?,
-        )),
-        None => Box::new(std::io::stdout().lock()),
+    let style = ProgressStyle::with_template(
+        "{msg} {bar:30} {pos} of {len}, {per_sec}, {eta} to go, {elapsed}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count).with_style(style).with_message(what)
+}
+
+/// `rebuild`
+pub(super) fn rebuild(config: &Config, tell: Tell) -> anyhow::Result<()> {
+    let height = match existing(config)? {
+        Some(store) => build_indexes(&store, chain_named(config.chain.name())?, tell)?,
+        None => 1,
     };
-    writeln!(out, "[")?;
-    for number in first..=last {
-        let packed = read::block(&store, number)?.context("block not found")?;
-        let digest = read::digest(&store, number)?.unwrap_or_default();
-        let (header, _) = Header::unpack(&packed)?;
-        let shown = records(chain, &packed)?
-            .into_iter()
-            .map(|found| {
-                Ok(dump::ShownRecord {
-                    id: found.id,
-                    type_name: found.record.type_name(),
-                    data: serde_json::from_str(&found.record.to_json())?,
-                })
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let value = dump::to_json(&digest, &header, &shown);
-        writeln!(out, "{},", serde_json::to_string_pretty(&value)?)?;
-    }
-    writeln!(out, "{{}}]")?;
+    tell.say(format!("the indexes are built up to block {height}"));
     Ok(())
 }
 
-/// Saves all blocks; tells how many.
-///
-/// # Errors
-/// Nothing is stored, or the file exists.
-pub fn save(config: &Config, file: &Path) -> anyhow::Result<u64> {
-    let (store, _) = open(config)?;
-    let height = highest(&store)?;
-    if height < 2 {
-        bail!("nothing to save");
-    }
-    let target = File::create_new(file).with_context(|| file.display().to_string())?;
-    let mut out = BufWriter::new(target);
-    for number in 2..=height {
-        let packed = read::block(&store, number)?
-            .with_context(|| format!("block {number} is missing; try `bitmarkd rebuild`"))?;
-        out.write_all(&dump::length_prefix(&packed))?;
-        out.write_all(&packed)?;
-    }
-    out.into_inner()?.sync_all()?;
-    Ok(height - 1)
-}
-
-/// Longest block that is loaded.
-const BLOCK_MAX: usize = 64 << 20;
-
-/// Loads saved blocks into an empty store; tells how many went in and how many did not.
-///
-/// # Errors
-/// The store is not empty, or the file is none of ours.
-pub fn load(config: &Config, file: &Path) -> anyhow::Result<(u64, u64)> {
-    let (store, chain) = open(config)?;
-    if highest(&store)? > 1 {
-        bail!("not overwriting existing data");
-    }
-    let source = File::open(file).with_context(|| file.display().to_string())?;
-    let bar = ProgressBar::new(source.metadata()?.len());
-    let mut source = BufReader::new(source);
-    let mut ledger = Ledger::load(chain, &store)?;
-    let mut memory = DigestMemory::new();
-    let (mut loaded, mut refused) = (0, 0);
-    loop {
-        let mut length = [0; dump::LENGTH_BYTES];
-        match source.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
-            Err(e) => return Err(e).context(file.display().to_string()),
-        }
-        let length = dump::length_of(length, BLOCK_MAX)
-            .with_context(|| format!("{}: not a file of saved blocks", file.display()))?;
-        let mut packed = vec![0; length];
-        source
-            .read_exact(&mut packed)
-            .with_context(|| format!("{}: the last block is cut short", file.display()))?;
-        bar.inc(u64::try_from(length + dump::LENGTH_BYTES)?);
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)?
-            .as_secs();
-        let Some(header) = packed.first_chunk::<HEADER_BYTES>() else {
-            refused += 1;
-            continue;
-        };
-        if let Err(e) = ledger.precheck(&packed, now) {
-            eprintln!("a block is passed over: {e}");
-            refused += 1;
-            continue;
-        }
-        let digest = digest(&chain.digest, header, &mut memory);
-        match ledger.apply(&store, &packed, digest, now) {
-            Ok(applied) => {
-                store.apply(&applied.batch)?;
-                loaded += 1;
-            }
-            Err(LedgerError::Refused(e)) => {
-                eprintln!("a block is passed over: {e}");
-                refused += 1;
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
+/// Builds all indexes again from the stored blocks.
+fn build_indexes(store: &Store, chain: &'static Chain, tell: Tell) -> anyhow::Result<u64> {
+    let bar = progress("rebuilding", height(store)?, tell);
+    let mut last = 1;
+    let height = rebuild_store(store, chain, &mut |height| {
+        last = height;
+        bar.set_position(height);
+    });
     bar.finish_and_clear();
-    store.flush()?;
-    Ok((loaded, refused))
+    let number = last + 1;
+    height.map_err(|error| match error {
+        LedgerError::Store(fault) => fault.into(),
+        error => anyhow::anyhow!(
+            "block {number}: {error}; `bitmarkd delete-down {number}` keeps the blocks below it, and the node fetches the others again"
+        ),
+    })
 }
 
-/// Removes blocks from the top; tells the height that is left.
-///
-/// # Errors
-/// The number is too low, or a fault of the store.
-pub fn delete_down(config: &Config, number: u64) -> anyhow::Result<u64> {
-    if number < 2 {
-        bail!("block {number} cannot be removed; the lowest is 2");
-    }
-    let (store, chain) = open(config)?;
-    let mut ledger = Ledger::load(chain, &store)?;
-    while ledger.height() >= number {
-        match ledger.undo_top(&store) {
-            Ok(undone) => {
-                store.apply(&undone.batch)?;
-                store.flush()?;
+/// `delete-down`
+pub(super) fn delete_down(config: &Config, number: u64, tell: Tell) -> anyhow::Result<()> {
+    let height = match existing(config)? {
+        Some(store) => take_off(&store, chain_named(config.chain.name())?, number, tell)?,
+        None => 1,
+    };
+    println!("reduced height to: {height}");
+    Ok(())
+}
+
+/// Takes off all blocks from the top down to `number`; gives the height that is left.
+fn take_off(store: &Store, chain: &'static Chain, number: u64, tell: Tell) -> anyhow::Result<u64> {
+    let top = height(store)?;
+    let is_deep = top.saturating_sub(number) >= UNDO_KEPT;
+    if !is_deep && !Rebuild::is_due(store)? {
+        match undo(store, chain, number, tell) {
+            Ok(height) => return Ok(height),
+            Err(LedgerError::Damaged(why)) => {
+                tell.say(format!("{why}: the indexes are built again"));
             }
-            // Deeper than what is kept for this: the blocks go, the indexes are built anew.
-            Err(LedgerError::Damaged(_)) => {
-                for above in number..=ledger.height() {
-                    let mut batch = Batch::new();
-                    batch.delete(Pool::Blocks, keys::block(above));
-                    batch.delete(Pool::BlockDigest, keys::block(above));
-                    store.apply(&batch)?;
-                }
-                return Ok(rebuild_store(&store, chain, &|text| eprintln!("{text}"))?);
-            }
-            Err(e) => return Err(e.into()),
+            Err(error) => return Err(error.into()),
         }
     }
+    // What the blocks changed is not kept: they go, and the indexes follow. The mark is on disk
+    // before the first block goes, so whoever opens the store next finishes the work.
+    store.apply(&Rebuild::ask())?;
+    store.flush()?;
+    let mut above = height(store)?.saturating_add(1);
+    while above > number {
+        let from = above.saturating_sub(REMOVED_AT_ONCE).max(number);
+        let mut batch = Batch::new();
+        for number in from..above {
+            batch.delete(Pool::Blocks, keys::block(number));
+            batch.delete(Pool::BlockDigest, keys::block(number));
+        }
+        store.apply(&batch)?;
+        above = from;
+    }
+    store.flush()?;
+    build_indexes(store, chain, tell)
+}
+
+/// Takes blocks off exactly, by what is kept of what they changed.
+fn undo(store: &Store, chain: &'static Chain, number: u64, tell: Tell) -> Result<u64, LedgerError> {
+    let mut ledger = Ledger::load(chain, store)?;
+    let count = (ledger.height() + 1).saturating_sub(number);
+    let bar = progress("taking off", count, tell);
+    while ledger.height() >= number {
+        let undone = ledger.undo_top(store)?;
+        store.apply(&undone.batch)?;
+        bar.inc(1);
+    }
+    store.flush()?;
+    bar.finish_and_clear();
     Ok(ledger.height())
 }
 
-/// Builds all indexes again; tells the height.
-///
-/// # Errors
-/// A stored block that breaks a rule.
-pub fn rebuild(config: &Config) -> anyhow::Result<u64> {
-    let (store, chain) = open(config)?;
-    Ok(rebuild_store(&store, chain, &|text| eprintln!("{text}"))?)
+/// `load-blocks`
+pub(super) fn load(config: &Config, file: &Path, tell: Tell) -> anyhow::Result<()> {
+    let chain = chain_named(config.chain.name())?;
+    let opened = File::open(file).with_context(|| file.display().to_string())?;
+    let bytes = opened.metadata().map_or(0, |facts| facts.len());
+    let store = open(config)?;
+    let height = height(&store)?;
+    if height > 1 {
+        bail!(
+            "not overwriting existing data: the height is {height}; `bitmarkd delete-down 2` empties the store"
+        );
+    }
+    if Rebuild::is_due(&store)? {
+        build_indexes(&store, chain, tell)?;
+    }
+    let mut loading = Loading {
+        ledger: Ledger::load(chain, &store)?,
+        store,
+        memory: DigestMemory::new(),
+        loaded: 0,
+        refused: 0,
+        first_refused: None,
+    };
+    let bar = progress("loading bytes", bytes, tell);
+    let mut source = BufReader::new(opened);
+    while let Some(packed) = next_block(&mut source, chain).with_context(|| {
+        format!(
+            "{}: behind block {}",
+            file.display(),
+            loading.ledger.height()
+        )
+    })? {
+        loading.take(&packed)?;
+        bar.inc((dump::LENGTH_BYTES + packed.len()) as u64);
+    }
+    loading.store.flush()?;
+    bar.finish_and_clear();
+    loading.finish(tell)
+}
+
+/// The next block of a block file; none at its end.
+fn next_block(source: &mut impl Read, chain: &Chain) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut prefix = [0; dump::LENGTH_BYTES];
+    let mut have = 0;
+    while let Some(rest) = prefix.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) if have == 0 => return Ok(None),
+            Ok(0) => bail!("the file ends in the middle of a block"),
+            Ok(count) => have += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let length = dump::length_of(prefix, chain.rules.message_bytes_max)
+        .context("no block is as long as the file says; was it made by `save-blocks`?")?;
+    let mut packed = vec![0; length];
+    source
+        .read_exact(&mut packed)
+        .context("the file ends in the middle of a block")?;
+    Ok(Some(packed))
+}
+
+/// Blocks on their way in.
+struct Loading {
+    ledger: Ledger,
+    store: Store,
+    memory: DigestMemory,
+    loaded: u64,
+    refused: u64,
+    first_refused: Option<(u64, LedgerError)>,
+}
+
+impl Loading {
+    /// One block: in whole, or refused and counted; the digest comes after all that is cheap.
+    fn take(&mut self, packed: &[u8]) -> anyhow::Result<()> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
+        let chain = self.ledger.chain();
+        let applied = self
+            .ledger
+            .precheck(packed, now)
+            .map_err(LedgerError::from)
+            .and_then(|header| {
+                let digest = digest(&chain.digest, &header.pack(), &mut self.memory);
+                self.ledger.apply(&self.store, packed, digest, now)
+            });
+        match applied {
+            Ok(applied) => {
+                self.store.apply(&applied.batch)?;
+                self.loaded += 1;
+            }
+            Err(error @ LedgerError::Refused(_)) => {
+                self.refused += 1;
+                let place = self.loaded + self.refused;
+                self.first_refused.get_or_insert((place, error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn finish(self, tell: Tell) -> anyhow::Result<()> {
+        let height = self.ledger.height();
+        let loaded = self.loaded;
+        tell.say(format!(
+            "{loaded} blocks are loaded, the height is {height}"
+        ));
+        match self.first_refused {
+            None => Ok(()),
+            Some((place, error)) => bail!(
+                "{} blocks were refused, first the block at place {place} of the file: {error}; what was loaded is kept",
+                self.refused
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::chain::DEVNET;
+
+    #[test]
+    fn a_block_file_is_read_to_its_end_and_no_further_than_it_is_whole() {
+        let file = [dump::length_prefix(b"one").as_slice(), b"one"].concat();
+        let mut source = file.as_slice();
+        assert_eq!(next_block(&mut source, &DEVNET).unwrap().unwrap(), b"one");
+        assert!(next_block(&mut source, &DEVNET).unwrap().is_none());
+        for cut in 1..file.len() {
+            let error = next_block(&mut &file[..cut], &DEVNET).unwrap_err();
+            assert_eq!(error.to_string(), "the file ends in the middle of a block");
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_block_has_is_not_believed() {
+        let error = next_block(&mut [0xff; 64].as_slice(), &DEVNET).unwrap_err();
+        assert!(error.to_string().starts_with("no block is as long"));
+    }
 }

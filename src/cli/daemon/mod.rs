@@ -1,26 +1,35 @@
 //! `bitmarkd`: the node and what is done for one (`proto/rpc.md`, section 7).
 //!
-//! Exit status: 0 done; 1 an error, which is told; 2 wrong usage.
+//! Names and short forms of the commands are those of the reference; `rebuild`, `ctl`, `testnet` and
+//! `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
+//! 2 wrong usage.
 
 mod blocks;
 mod certs;
 mod ctl;
+mod dns;
+mod export;
 mod identities;
 mod start;
 pub mod testnet;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use anyhow::{Context as _, bail};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::shell::files::config::{Config, Variables};
+
+/// What `--version` prints behind the name.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (chain rule set v8.2)");
 
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "bitmarkd",
-    version,
+    version = VERSION,
+    disable_help_subcommand = true,
+    after_help = "Without a command the node is started.",
     about = "A Bitmark node: an independent implementation of the bitmarkd v8.2 peer service."
 )]
 pub struct Cli {
@@ -42,8 +51,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// This list, or more about one command.
+    #[command(visible_aliases = ["h", "?"])]
+    Help {
+        /// Which one.
+        command: Option<String>,
+    },
     /// Run the node until SIGINT or SIGTERM; this is done without a command too.
-    #[command(alias = "run")]
+    #[command(visible_alias = "run")]
     Start {
         /// Follow a branch that takes off more blocks than the protection allows, down to this
         /// height.
@@ -69,6 +84,9 @@ enum Command {
     GenProofIdentity {
         /// Where, if not in the files that the configuration names.
         prefix: Option<PathBuf>,
+        /// The network of the account that owns the blocks, if not that of the configuration.
+        #[arg(long, value_name = "NAME")]
+        chain: Option<String>,
     },
     /// Print the TXT record by which others find this node.
     #[command(visible_alias = "txt")]
@@ -77,6 +95,7 @@ enum Command {
     #[command(visible_alias = "b")]
     Block {
         /// The first, at least 2.
+        #[arg(value_parser = clap::value_parser!(u64).range(2..))]
         first: u64,
         /// The last; the first alone unless given.
         last: Option<u64>,
@@ -86,10 +105,10 @@ enum Command {
     /// Save all blocks to a file.
     #[command(visible_alias = "save")]
     SaveBlocks {
-        /// The file.
+        /// The file; it is not there yet.
         file: PathBuf,
     },
-    /// Load saved blocks into an empty store.
+    /// Load saved blocks into an empty store; every rule is checked.
     #[command(visible_alias = "load")]
     LoadBlocks {
         /// The file.
@@ -99,6 +118,7 @@ enum Command {
     #[command(visible_alias = "dd")]
     DeleteDown {
         /// The lowest to go, at least 2.
+        #[arg(value_parser = clap::value_parser!(u64).range(2..))]
         number: u64,
     },
     /// Build all indexes again from the stored blocks.
@@ -148,122 +168,94 @@ fn config(cli: &Cli) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn say(cli: &Cli, text: impl AsRef<str>) {
-    if !cli.quiet {
-        println!("{}", text.as_ref());
+/// Where news for the operator goes; results are printed in any case.
+#[derive(Debug, Clone, Copy)]
+struct Tell {
+    quiet: bool,
+}
+
+impl Tell {
+    fn say(self, text: impl AsRef<str>) {
+        if !self.quiet {
+            println!("{}", text.as_ref());
+        }
     }
 }
 
-fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
-    let mut name = prefix.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    let tell = Tell { quiet: cli.quiet };
+    let config = || config(cli);
     let command = cli.command.as_ref();
     match command.unwrap_or(&Command::Start { accept_fork: None }) {
-        Command::Start { accept_fork } => start::run(&config(cli)?, *accept_fork),
-        Command::GenPeerIdentity { prefix } => {
-            let files = match prefix {
-                Some(prefix) => (
-                    with_suffix(prefix, ".public"),
-                    with_suffix(prefix, ".private"),
-                ),
-                None => {
-                    let peering = config(cli)?.peering;
-                    (peering.public_key, peering.private_key)
-                }
-            };
-            say(cli, identities::peer(&files.0, &files.1)?);
-            Ok(())
-        }
+        Command::Help { command } => help(command.as_deref()),
+        Command::Start { accept_fork } => start::run(&config()?, *accept_fork),
+        Command::GenPeerIdentity { prefix } => identities::peer(prefix.as_deref(), config, tell),
         Command::GenRpcCert { prefix, addresses } => {
-            let files = match prefix {
-                Some(prefix) => (with_suffix(prefix, ".crt"), with_suffix(prefix, ".key")),
-                None => {
-                    let rpc = config(cli)?.client_rpc;
-                    (rpc.certificate, rpc.private_key)
-                }
-            };
-            say(cli, identities::rpc(&files.0, &files.1, addresses)?);
-            Ok(())
+            identities::rpc(prefix.as_deref(), addresses, config, tell)
         }
-        Command::GenProofIdentity { prefix } => {
-            let (public, private, signing, testing) = match prefix {
-                Some(prefix) => {
-                    let testing = cli
-                        .config_file
-                        .is_some()
-                        .then(|| config(cli))
-                        .transpose()?
-                        .is_some_and(|c| identities::is_testing(&c));
-                    (
-                        with_suffix(prefix, ".public"),
-                        with_suffix(prefix, ".private"),
-                        with_suffix(prefix, ".sign"),
-                        testing,
-                    )
-                }
-                None => {
-                    let config = config(cli)?;
-                    let testing = identities::is_testing(&config);
-                    let proofing = config.proofing;
-                    (
-                        proofing.public_key,
-                        proofing.private_key,
-                        proofing.signing_key,
-                        testing,
-                    )
-                }
-            };
-            say(
-                cli,
-                identities::proof(&public, &private, &signing, testing)?,
-            );
-            Ok(())
+        Command::GenProofIdentity { prefix, chain } => {
+            identities::proof(prefix.as_deref(), chain.as_deref(), config, tell)
         }
-        Command::DnsTxt => {
-            println!("{}", identities::dns_txt(&config(cli)?)?);
-            Ok(())
+        Command::DnsTxt => dns::run(&config()?),
+        Command::Block { first, last, file } => {
+            export::block(&config()?, *first, last.unwrap_or(*first), file.as_deref())
         }
-        Command::Block { first, last, file } => blocks::dump(
-            &config(cli)?,
-            *first,
-            last.unwrap_or(*first),
-            file.as_deref(),
-        ),
-        Command::SaveBlocks { file } => {
-            let count = blocks::save(&config(cli)?, file)?;
-            say(cli, format!("saved {count} blocks to {}", file.display()));
-            Ok(())
-        }
-        Command::LoadBlocks { file } => {
-            let (loaded, refused) = blocks::load(&config(cli)?, file)?;
-            say(
-                cli,
-                format!("loaded {loaded} blocks, {refused} were refused"),
-            );
-            Ok(())
-        }
-        Command::DeleteDown { number } => {
-            let height = blocks::delete_down(&config(cli)?, *number)?;
-            say(cli, format!("reduced height to: {height}"));
-            Ok(())
-        }
-        Command::Rebuild => {
-            let height = blocks::rebuild(&config(cli)?)?;
-            say(cli, format!("the indexes are built up to block {height}"));
-            Ok(())
-        }
+        Command::SaveBlocks { file } => export::save(&config()?, file, tell),
+        Command::LoadBlocks { file } => blocks::load(&config()?, file, tell),
+        Command::DeleteDown { number } => blocks::delete_down(&config()?, *number, tell),
+        Command::Rebuild => blocks::rebuild(&config()?, tell),
         Command::Ctl { socket, command } => {
             let socket = match socket {
                 Some(socket) => socket.clone(),
-                None => config(cli)?.control.socket,
+                None => config()?.control.socket,
             };
             ctl::run(&socket, command)
         }
         Command::Testnet { command } => testnet::run(command),
-        Command::MakeCerts(args) => certs::run(args),
+        Command::MakeCerts(args) => certs::run(args, tell),
+    }
+}
+
+fn help(name: Option<&str>) -> anyhow::Result<()> {
+    let mut program = Cli::command();
+    program.build();
+    match name {
+        None => program.print_help()?,
+        Some(name) => match program.find_subcommand_mut(name) {
+            Some(command) => command.print_help()?,
+            None => bail!("{name:?} is no command; `bitmarkd help` lists them"),
+        },
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_program_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_short_form_of_the_notes_is_a_command() {
+        for (short, name) in [
+            ("h", "help"),
+            ("?", "help"),
+            ("run", "start"),
+            ("peer", "gen-peer-identity"),
+            ("rpc", "gen-rpc-cert"),
+            ("proof", "gen-proof-identity"),
+            ("txt", "dns-txt"),
+            ("b", "block"),
+            ("save", "save-blocks"),
+            ("load", "load-blocks"),
+            ("dd", "delete-down"),
+        ] {
+            let program = Cli::command();
+            let found = program.find_subcommand(short).map(clap::Command::get_name);
+            assert_eq!(found, Some(name), "{short}");
+        }
     }
 }

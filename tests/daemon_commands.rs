@@ -1,0 +1,681 @@
+//! What an operator does with the node's files: the built program, in folders of its own, without
+//! any network.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use bitmarkd::core::announce::dns::TxtRecord;
+use bitmarkd::core::block::{DigestMemory, Header, digest};
+use bitmarkd::core::chain::DEVNET;
+use bitmarkd::core::currency::{Currency, Payments};
+use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
+use bitmarkd::core::keys::{PeerPrivateKey, PeerPublicKey, PrivateKey};
+use bitmarkd::core::ledger::Rebuild;
+use bitmarkd::core::mining::assembly::{AssetNeed, Body, Candidate, Foundation, assemble};
+use bitmarkd::core::record::{self, AssetData, BitmarkIssue, BlockFoundation, Record};
+use bitmarkd::core::state::{Batch, Entry, Pool, View as _};
+use bitmarkd::shell::files::certificate::fingerprint_of;
+use bitmarkd::shell::store::{CACHE_BYTES, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A node's folder with its configuration.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// Further lines at the end of the configuration.
+    fn with(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "data_directory = \".\"\nchain = \"devnet\"\nnodes = \"none\"\n[peering]\nlisten = \"127.0.0.1:2136\"\n{more}"
+        );
+        std::fs::write(folder.path().join("node.toml"), text).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program in the folder, with its configuration.
+    fn run(&self, args: &[&str]) -> Assert {
+        self.program()
+            .args(["--config-file", "node.toml"])
+            .args(args)
+            .assert()
+    }
+
+    fn program(&self) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bitmarkd"));
+        program.current_dir(self.0.path());
+        program
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        let facts = std::fs::metadata(self.path(name)).unwrap();
+        facts.permissions().mode() & 0o777
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.path("data/devnet.sled"), CACHE_BYTES)
+            .unwrap()
+            .store
+    }
+
+    /// Loads a chain of blocks.
+    fn loaded(blocks: &[Vec<u8>]) -> Self {
+        let place = Self::new();
+        std::fs::write(place.path("chain"), file_of(blocks)).unwrap();
+        place.run(&["load-blocks", "chain"]).success();
+        place
+    }
+
+    fn saved(&self) -> Vec<u8> {
+        self.run(&["--quiet", "save-blocks", "saved"]).success();
+        let bytes = std::fs::read(self.path("saved")).unwrap();
+        std::fs::remove_file(self.path("saved")).unwrap();
+        bytes
+    }
+}
+
+fn out(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+/// What a failing command tells; its exit status is 1.
+fn told(assert: Assert) -> String {
+    let assert = assert.code(1);
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+fn file_of(blocks: &[Vec<u8>]) -> Vec<u8> {
+    blocks
+        .iter()
+        .flat_map(|block| [&(block.len() as u64).to_be_bytes()[..], block].concat())
+        .collect()
+}
+
+/// What follows the header of a block: its owner, an asset and an issue of it.
+fn body(number: u64) -> Body {
+    let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
+    let owner = key.account().unwrap();
+    let mut payments = Payments::default();
+    for (currency, address) in [
+        (Currency::Bitcoin, "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"),
+        (Currency::Litecoin, "mmCKZS7toE69QgXNs1JZcjW6LFj8LfUbz6"),
+    ] {
+        payments.0.insert(currency, address.into());
+    }
+    let mut foundation = Record::BlockFoundation(BlockFoundation {
+        version: 1,
+        payments,
+        owner,
+        nonce: 1234,
+        signature: Vec::new(),
+    });
+    let foundation = Foundation::new(record::sign(&mut foundation, &key).unwrap());
+    let fingerprint = format!("asset of block {number}").into_bytes();
+    let asset_id = AssetId::of(&fingerprint);
+    let mut asset = Record::AssetData(AssetData {
+        name: b"asset".to_vec(),
+        fingerprint,
+        metadata: b"k\0v".to_vec(),
+        registrant: owner,
+        signature: Vec::new(),
+    });
+    let mut issue = Record::BitmarkIssue(BitmarkIssue {
+        asset_id,
+        owner,
+        nonce: number,
+        signature: Vec::new(),
+    });
+    let issue = record::sign(&mut issue, &key).unwrap();
+    let candidate = Candidate {
+        id: TxId::of(&issue),
+        packed: Arc::from(issue),
+        link: None,
+        asset: AssetNeed::Cached {
+            id: asset_id,
+            packed: Arc::from(record::sign(&mut asset, &key).unwrap()),
+        },
+    };
+    assemble(&DEVNET.rules, &foundation, &[candidate]).unwrap()
+}
+
+/// Blocks 2 up to `height`.
+fn chain_up_to(height: u64) -> Vec<Vec<u8>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut memory = DigestMemory::new();
+    let mut previous_block = DEVNET.genesis_digest;
+    let mut blocks = Vec::new();
+    for number in 2..=height {
+        let body = body(number);
+        let mut header = Header {
+            version: DEVNET.rules.block_version_made,
+            transaction_count: body.transaction_count(),
+            number,
+            previous_block,
+            merkle_root: body.merkle_root,
+            timestamp: now.as_secs(),
+            difficulty: DEVNET.rules.difficulty,
+            nonce: 0,
+        };
+        previous_block = mine(&mut header, &mut memory);
+        blocks.push([&header.pack()[..], &body.foundation, &body.records].concat());
+    }
+    blocks
+}
+
+fn mine(header: &mut Header, memory: &mut DigestMemory) -> BlockDigest {
+    loop {
+        let found = digest(&DEVNET.digest, &header.pack(), memory);
+        if header.proves(&found) {
+            return found;
+        }
+        header.nonce += 1;
+    }
+}
+
+#[test]
+fn the_version_names_the_rule_set_and_help_lists_the_commands() {
+    let place = Place::new();
+    let version = out(&place.program().arg("--version").assert().success());
+    assert_eq!(
+        version,
+        concat!(
+            "bitmarkd ",
+            env!("CARGO_PKG_VERSION"),
+            " (chain rule set v8.2)\n"
+        )
+    );
+    for word in ["help", "h", "?", "--help"] {
+        let help = out(&place.program().arg(word).assert().success());
+        for command in ["start", "gen-peer-identity", "delete-down", "make-certs"] {
+            assert!(help.contains(command), "{word}: {help}");
+        }
+    }
+    let help = out(&place.program().args(["help", "dd"]).assert().success());
+    assert!(help.contains("The lowest to go"), "{help}");
+    place.program().arg("nonsense").assert().code(2);
+    let stderr = told(place.program().args(["help", "nonsense"]).assert());
+    assert!(stderr.contains("is no command"), "{stderr}");
+}
+
+#[test]
+fn a_command_without_a_configuration_says_how_to_name_one() {
+    let place = Place::new();
+    let stderr = told(place.program().arg("dns-txt").assert());
+    assert_eq!(
+        stderr,
+        "bitmarkd: which configuration? give --config-file FILE (docs/bitmarkd.sample.toml shows all keys)\n"
+    );
+    let stderr = told(
+        place
+            .program()
+            .args(["--config-file", "other.toml", "rebuild"])
+            .assert(),
+    );
+    assert!(stderr.starts_with("bitmarkd: other.toml: "), "{stderr}");
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_named_with_its_line() {
+    let place = Place::with("colour = \"red\"\n");
+    let stderr = told(place.run(&["block", "2"]));
+    assert!(
+        stderr.contains("colour") && stderr.contains("line 6"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn the_peer_identity_is_made_once_where_the_configuration_says() {
+    let place = Place::with("public_key = \"${WHO}.pub\"\nprivate_key = \"${WHO}.prv\"\n");
+    let command = ["--set", "WHO=me", "gen-peer-identity"];
+    let shown = out(&place.run(&command).success());
+    let key = PeerPublicKey::from_file(&place.text("me.pub")).unwrap();
+    let private = PeerPrivateKey::from_file(&place.text("me.prv")).unwrap();
+    assert_eq!(private.public_key(), key);
+    assert!(
+        shown.contains(&format!("public key: {key}\n")) && !shown.contains("PRIVATE"),
+        "{shown}"
+    );
+    assert_eq!(place.mode("me.prv"), 0o600);
+    let before = place.text("me.prv");
+    let stderr = told(place.run(&command));
+    assert!(
+        stderr.starts_with("bitmarkd: key file already exists: "),
+        "{stderr}"
+    );
+    assert_eq!(place.text("me.prv"), before);
+}
+
+#[test]
+fn a_prefix_needs_no_configuration_and_keeps_its_dots() {
+    let place = Place::new();
+    let made = |args: &[&str]| place.program().args(args).assert();
+    assert_eq!(
+        out(&made(&["--quiet", "peer", "node.v2"]).success()),
+        "",
+        "quiet"
+    );
+    PeerPublicKey::from_file(&place.text("node.v2.public")).unwrap();
+    assert_eq!(place.mode("node.v2.private"), 0o600);
+    let stderr = told(made(&["peer", "node.v2"]));
+    assert!(stderr.contains("key file already exists: "), "{stderr}");
+
+    made(&["rpc", "cert", "node.example", "198.51.100.7"]).success();
+    assert_eq!(place.mode("cert.key"), 0o600);
+    let stderr = told(made(&["rpc", "cert"]));
+    assert!(
+        stderr.starts_with("bitmarkd: certificate file already exists: cert.crt; "),
+        "{stderr}"
+    );
+    std::fs::remove_file(place.path("cert.crt")).unwrap();
+    let stderr = told(made(&["rpc", "cert"]));
+    assert!(
+        stderr.starts_with("bitmarkd: key file already exists: cert.key; "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_proof_identity_has_an_account_of_the_chain_and_is_never_overwritten() {
+    let place = Place::new();
+    let shown = out(&place.run(&["proof"]).success());
+    let key = PrivateKey::from_signing_key_file(&place.text("proof.sign")).unwrap();
+    assert!(key.is_testing());
+    let account = key.account().unwrap();
+    assert!(shown.contains(&format!("account: {account}\n")), "{shown}");
+    assert_eq!(place.mode("proof.sign"), 0o600);
+
+    let before = place.text("proof.sign");
+    for gone in ["proof.public", "proof.private"] {
+        std::fs::remove_file(place.path(gone)).unwrap();
+    }
+    let stderr = told(place.run(&["proof"]));
+    assert!(
+        stderr.contains("key file already exists: ") && stderr.contains("proof.sign"),
+        "{stderr}"
+    );
+    assert_eq!(place.text("proof.sign"), before);
+    assert!(!place.path("proof.private").exists());
+
+    let live = ["proof", "live", "--chain", "bitmark"];
+    place.program().args(live).assert().success();
+    let key = PrivateKey::from_signing_key_file(&place.text("live.sign")).unwrap();
+    assert!(!key.is_testing());
+
+    std::fs::write(place.path("half.private"), "mine").unwrap();
+    told(place.run(&["proof", "half"]));
+    assert!(!place.path("half.sign").exists(), "all of it or nothing");
+    assert_eq!(place.text("half.private"), "mine");
+}
+
+#[test]
+fn the_txt_record_reads_back_as_what_the_node_announces() {
+    let place = Place::with(
+        "announce = [\"198.51.100.7:2136\", \"[2001:db8::7]:2136\"]\n[client_rpc]\nannounce = \"198.51.100.7:2130\"\n",
+    );
+    let stderr = told(place.run(&["dns-txt"]));
+    assert!(stderr.contains("gen-peer-identity"), "{stderr}");
+    place.run(&["gen-peer-identity"]).success();
+    let stderr = told(place.run(&["dns-txt"]));
+    assert!(stderr.contains("gen-rpc-cert"), "{stderr}");
+    place.run(&["gen-rpc-cert"]).success();
+    let shown = out(&place.run(&["txt"]).success());
+    let line = shown.lines().last().unwrap();
+    let text = line
+        .strip_prefix("TXT \"")
+        .unwrap()
+        .strip_suffix('"')
+        .unwrap();
+    let record = TxtRecord::parse(text).unwrap();
+    assert_eq!(record.ipv4, Some([198, 51, 100, 7].into()));
+    assert_eq!(record.ipv6, Some("2001:db8::7".parse().unwrap()));
+    assert_eq!((record.connect_port, record.rpc_port), (2136, 2130));
+    let key = PeerPublicKey::from_file(&place.text("peer.public")).unwrap();
+    assert_eq!(record.public_key, key.0);
+    let fingerprint = fingerprint_of(&place.path("rpc.crt")).unwrap();
+    assert_eq!(record.fingerprint, fingerprint);
+}
+
+#[test]
+fn what_one_txt_record_cannot_hold_is_refused() {
+    let rpc = "[client_rpc]\nannounce = \"198.51.100.7:2130\"\n";
+    for (announce, said) in [
+        ("[\"198.51.100.7:1\", \"198.51.100.8:1\"]", "one IPv4"),
+        ("[\"198.51.100.7:1\", \"[::1]:2\"]", "holds one port"),
+        ("[]", "empty"),
+    ] {
+        let place = Place::with(&format!("announce = {announce}\n{rpc}"));
+        place.run(&["peer"]).success();
+        place.run(&["rpc"]).success();
+        let stderr = told(place.run(&["txt"]));
+        assert!(
+            stderr.contains("peering.announce: ") && stderr.contains(said),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn blocks_that_were_saved_load_into_an_empty_store_alone() {
+    let blocks = chain_up_to(5);
+    let place = Place::loaded(&blocks);
+    assert_eq!(place.saved(), file_of(&blocks));
+    let stderr = told(place.run(&["load", "chain"]));
+    assert!(
+        stderr.starts_with("bitmarkd: not overwriting existing data: the height is 5"),
+        "{stderr}"
+    );
+    assert!(!place.path("saved.partial").exists());
+    let stderr = told(place.run(&["save", "chain"]));
+    assert!(stderr.contains("chain is there already"), "{stderr}");
+    assert_eq!(
+        std::fs::read(place.path("chain")).unwrap(),
+        file_of(&blocks)
+    );
+
+    let empty = Place::new();
+    assert_eq!(
+        told(empty.run(&["save", "saved"])),
+        "bitmarkd: nothing to save\n"
+    );
+    assert!(!empty.path("data").exists(), "looking makes nothing");
+    assert!(!empty.path("saved").exists());
+    told(empty.run(&["load", "chain"]));
+    assert!(!empty.path("data").exists());
+}
+
+#[test]
+fn a_block_that_breaks_a_rule_is_told_and_those_before_it_stay() {
+    let mut blocks = chain_up_to(5);
+    *blocks[2].last_mut().unwrap() ^= 1;
+    let place = Place::new();
+    std::fs::write(place.path("chain"), file_of(&blocks)).unwrap();
+    let stderr = told(place.run(&["load-blocks", "chain"]));
+    assert!(
+        stderr.contains("2 blocks were refused, first the block at place 3 of the file: "),
+        "{stderr}"
+    );
+    assert_eq!(place.saved(), file_of(&blocks[..2]));
+}
+
+#[test]
+fn a_file_that_ends_early_or_is_no_block_file_is_told() {
+    let mut file = file_of(&chain_up_to(3));
+    file.pop();
+    let place = Place::new();
+    std::fs::write(place.path("short"), file).unwrap();
+    let stderr = told(place.run(&["load-blocks", "short"]));
+    assert!(
+        stderr.contains("short: behind block 2: the file ends"),
+        "{stderr}"
+    );
+    let other = Place::new();
+    let stderr = told(other.run(&["load-blocks", "node.toml"]));
+    assert!(stderr.contains("no block is as long"), "{stderr}");
+}
+
+#[test]
+fn blocks_are_shown_as_json_closed_by_an_empty_object() {
+    let blocks = chain_up_to(4);
+    let place = Place::loaded(&blocks);
+    let shown = out(&place.run(&["block", "2", "4"]).success());
+    let all: Value = serde_json::from_str(&shown).unwrap();
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 4);
+    assert_eq!(all[3], serde_json::json!({}));
+    for (block, packed) in all.iter().zip(&blocks) {
+        let (header, _) = Header::unpack(packed).unwrap();
+        let expected = digest(&DEVNET.digest, &header.pack(), &mut DigestMemory::new());
+        assert_eq!(block["digest"], hex::encode(expected.0));
+        assert_eq!(block["header"]["number"], header.number.to_string());
+        let types: Vec<&str> = block["transactions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|record| record["type"].as_str().unwrap())
+            .collect();
+        assert_eq!(types, ["BlockFoundation", "AssetData", "BitmarkIssue"]);
+        assert_eq!(block["transactions"][2]["index"], 3);
+        assert_eq!(block["transactions"][1]["data"]["name"], "asset");
+    }
+    place.run(&["b", "2", "4", "blocks.json"]).success();
+    assert_eq!(place.text("blocks.json"), shown);
+    let one = out(&place.run(&["b", "3"]).success());
+    let one: Value = serde_json::from_str(&one).unwrap();
+    assert_eq!(one, serde_json::json!([all[1], {}]));
+
+    let stderr = told(place.run(&["block", "4", "5"]));
+    assert_eq!(stderr, "bitmarkd: block not found: 5; the height is 4\n");
+    told(place.run(&["block", "4", "3"]));
+    place.run(&["block", "1"]).code(2);
+    told(Place::new().run(&["block", "2"]));
+}
+
+/// Everything that is kept, but what is needed to take blocks off.
+fn pools(place: &Place) -> Vec<(Pool, Vec<Entry>)> {
+    let store = place.store();
+    Pool::ALL
+        .into_iter()
+        .filter(|pool| *pool != Pool::Undo)
+        .map(|pool| (pool, store.scan(pool, &[], &[], 10_000).unwrap()))
+        .collect()
+}
+
+#[test]
+fn deleting_down_leaves_what_a_shorter_chain_has() {
+    let blocks = chain_up_to(6);
+    let place = Place::loaded(&blocks);
+    let shorter = Place::loaded(&blocks[..2]);
+    let shown = out(&place.run(&["delete-down", "4"]).success());
+    assert_eq!(shown, "reduced height to: 3\n");
+    assert_eq!(place.saved(), file_of(&blocks[..2]));
+    assert_eq!(pools(&place), pools(&shorter));
+    let shown = out(&place.run(&["dd", "9"]).success());
+    assert_eq!(shown, "reduced height to: 3\n");
+    let shown = out(&place.run(&["dd", "2"]).success());
+    assert_eq!(shown, "reduced height to: 1\n");
+    place.run(&["load-blocks", "chain"]).success();
+    assert_eq!(place.saved(), file_of(&blocks));
+    place.run(&["dd", "1"]).code(2);
+    let shown = out(&Place::new().run(&["dd", "2"]).success());
+    assert_eq!(shown, "reduced height to: 1\n");
+}
+
+#[test]
+fn deleting_deeper_than_undo_data_is_kept_builds_the_indexes_again() {
+    let blocks = chain_up_to(6);
+    let shorter = Place::loaded(&blocks[..3]);
+
+    // Undo data that has gone for one block in the middle.
+    let place = Place::loaded(&blocks);
+    let mut batch = Batch::new();
+    batch.delete(Pool::Undo, 6_u64.to_be_bytes());
+    place.store().apply(&batch).unwrap();
+    let shown = out(&place.run(&["--quiet", "delete-down", "5"]).success());
+    assert_eq!(shown, "reduced height to: 4\n");
+    assert_eq!(pools(&place), pools(&shorter));
+
+    // A rebuild that was interrupted.
+    let place = Place::loaded(&blocks);
+    place.store().apply(&Rebuild::ask()).unwrap();
+    let shown = out(&place.run(&["delete-down", "5"]).success());
+    assert_eq!(shown, "reduced height to: 4\n");
+    assert_eq!(pools(&place), pools(&shorter));
+    // What is left can be taken off block by block again.
+    let shown = out(&place.run(&["delete-down", "3"]).success());
+    assert_eq!(shown, "reduced height to: 2\n");
+}
+
+#[test]
+fn a_rebuild_makes_the_same_indexes_and_computes_digests_that_are_missing() {
+    let place = Place::loaded(&chain_up_to(5));
+    let before = pools(&place);
+    let mut batch = Batch::new();
+    for (pool, entries) in &before {
+        if ![Pool::Blocks, Pool::Meta].contains(pool) {
+            for (key, _) in entries {
+                batch.delete(*pool, key.clone());
+            }
+        }
+    }
+    place.store().apply(&batch).unwrap();
+    let shown = out(&place.run(&["rebuild"]).success());
+    assert_eq!(shown, "the indexes are built up to block 5\n");
+    assert_eq!(pools(&place), before);
+    let shown = out(&Place::new().run(&["rebuild"]).success());
+    assert_eq!(shown, "the indexes are built up to block 1\n");
+}
+
+#[test]
+fn a_rebuild_that_finds_a_bad_block_says_which_to_delete_down_to() {
+    let blocks = chain_up_to(5);
+    let place = Place::loaded(&blocks);
+    let mut bad = blocks[2].clone();
+    *bad.last_mut().unwrap() ^= 1;
+    let mut batch = Batch::new();
+    batch.put(Pool::Blocks, 4_u64.to_be_bytes(), bad);
+    place.store().apply(&batch).unwrap();
+    let stderr = told(place.run(&["rebuild"]));
+    assert!(
+        stderr.starts_with("bitmarkd: block 4: ") && stderr.contains("`bitmarkd delete-down 4`"),
+        "{stderr}"
+    );
+    let shown = out(&place.run(&["delete-down", "4"]).success());
+    assert_eq!(shown, "reduced height to: 3\n");
+    assert_eq!(pools(&place), pools(&Place::loaded(&blocks[..2])));
+}
+
+#[test]
+fn a_store_in_use_is_left_alone() {
+    let place = Place::loaded(&chain_up_to(2));
+    let _held = place.store();
+    for command in [
+        &["delete-down", "2"][..],
+        &["rebuild"],
+        &["load-blocks", "chain"],
+        &["save-blocks", "saved"],
+        &["block", "2"],
+    ] {
+        let stderr = told(place.run(command));
+        assert!(
+            stderr.contains("in use by another process"),
+            "{command:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn make_certs_makes_all_keys_of_a_node_and_says_what_each_is_for() {
+    let place = Place::new();
+    let command = [
+        "make-certs",
+        "--name",
+        "n1",
+        "--hosts",
+        "n1.example, 198.51.100.7",
+    ];
+    let shown = out(&place.program().args(command).assert().success());
+    let mut made: Vec<String> = std::fs::read_dir(place.path("certs/n1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    made.sort();
+    assert_eq!(
+        made,
+        [
+            "peer.private",
+            "peer.public",
+            "proof.private",
+            "proof.public",
+            "proof.sign",
+            "rpc.crt",
+            "rpc.key"
+        ]
+    );
+    let manual = include_str!("../certs/README.md");
+    for name in &made {
+        assert!(
+            shown.contains(&format!("  {name} ")),
+            "{name} is not explained: {shown}"
+        );
+        assert!(
+            manual.contains(&format!("`{name}`")),
+            "{name} is not in certs/README.md"
+        );
+        let is_secret = !name.ends_with("public") && name != "rpc.crt";
+        let mode = place.mode(&format!("certs/n1/{name}"));
+        assert_eq!(mode & 0o077 == 0, is_secret, "{name}: {mode:o}");
+    }
+    let sign = PrivateKey::from_signing_key_file(&place.text("certs/n1/proof.sign")).unwrap();
+    assert!(!sign.is_testing());
+    assert!(shown.contains(&sign.account().unwrap().to_string()));
+}
+
+#[test]
+fn make_certs_overwrites_nothing_and_makes_nothing_then() {
+    let place = Place::new();
+    let run = |more: &[&str]| {
+        let mut program = place.program();
+        program.args(["make-certs", "--directory", "keys", "--hosts", "localhost"]);
+        program.args(more).assert()
+    };
+    std::fs::create_dir_all(place.path("keys/n1")).unwrap();
+    std::fs::write(place.path("keys/n1/proof.sign"), "mine").unwrap();
+    let stderr = told(run(&["--name", "n1"]));
+    assert!(
+        stderr.starts_with("bitmarkd: keys/n1/proof.sign is there already"),
+        "{stderr}"
+    );
+    assert_eq!(place.text("keys/n1/proof.sign"), "mine");
+    let count = std::fs::read_dir(place.path("keys/n1")).unwrap().count();
+    assert_eq!(count, 1);
+
+    run(&["--name", "n2", "--publish", "--chain", "testing"]).success();
+    PeerPublicKey::from_file(&place.text("keys/n2/publish.public")).unwrap();
+    let sign = PrivateKey::from_signing_key_file(&place.text("keys/n2/proof.sign")).unwrap();
+    assert!(sign.is_testing());
+
+    for (args, said) in [
+        (&["--name", "../n3"][..], "is not a plain name"),
+        (&["--name", "n3", "--chain", "moon"], "invalid chain"),
+        (
+            &["--name", "n3", "--hosts", "a b"],
+            "neither an address nor a host name",
+        ),
+    ] {
+        let stderr = told(run(args));
+        assert!(stderr.contains(said), "{stderr}");
+    }
+    let folder = Path::new("keys/n3");
+    let left = std::fs::read_dir(place.path("").join(folder)).map_or(0, Iterator::count);
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn ctl_and_testnet_refuse_wrong_arguments() {
+    let place = Place::new();
+    for args in [
+        &["ctl"][..],
+        &["ctl", "disconnect"],
+        &["ctl", "payment-seen", "00", "--pay", "address=1"],
+        &["testnet", "start", "--nodes", "many"],
+    ] {
+        place.run(args).code(2);
+    }
+}
