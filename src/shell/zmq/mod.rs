@@ -18,6 +18,9 @@ use thiserror::Error;
 pub use access::{Access, AccessThread};
 pub use signal::{Signal, Waker};
 
+/// Threads of the library for all sockets of a node.
+const IO_THREADS: i32 = 2;
+
 /// A message: its frames.
 pub type Frames = Vec<Vec<u8>>;
 
@@ -59,9 +62,10 @@ impl Context {
         if zmq::has("curve") != Some(true) {
             return Err(SocketError::NoCurve);
         }
-        Ok(Self {
-            inner: zmq::Context::new(),
-        })
+        let inner = zmq::Context::new();
+        // Who sends large frames keeps one thread busy with them, not all.
+        inner.set_io_threads(IO_THREADS)?;
+        Ok(Self { inner })
     }
 
     fn socket(&self, kind: zmq::SocketType) -> Result<zmq::Socket, SocketError> {
