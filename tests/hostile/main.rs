@@ -23,6 +23,8 @@ use stage::{Asker, Stage, TestNode};
 const MESSAGES: usize = 200_000;
 /// Who send them.
 const SENDERS: usize = 1;
+/// How long it takes.
+const MINUTE: Duration = Duration::from_secs(55);
 /// Sent before the sender waits for the node.
 const WINDOW: usize = 40;
 
@@ -258,6 +260,7 @@ fn a_hostile_hour_in_a_minute_leaves_the_node_as_it_was() {
     let before = times(&asker, 500, || false);
     let memory = stage.nodes[1].memory();
 
+    let begin = Instant::now();
     let senders: Vec<_> = (0..SENDERS)
         .map(|number| {
             let mut sender = Sender::new(&stage.nodes[1]);
@@ -267,13 +270,15 @@ fn a_hostile_hour_in_a_minute_leaves_the_node_as_it_was() {
                     sender.send(&source.message());
                     if sent % WINDOW == WINDOW - 1 {
                         sender.settle();
+                        // An hour's worth in a minute, not in less.
+                        let due = MINUTE.mul_f64((sent * SENDERS) as f64 / MESSAGES as f64);
+                        std::thread::sleep(due.saturating_sub(begin.elapsed()));
                     }
                 }
                 sender.settle();
             })
         })
         .collect();
-    let begin = Instant::now();
     let during = times(&asker, 100, || senders.iter().any(|s| !s.is_finished()));
     for sender in senders {
         sender.join().unwrap();
