@@ -4,14 +4,19 @@
 //! every rule and gives the canonical bytes. Nothing here knows the stored state: who the signer
 //! of a transfer is, the caller says.
 
+mod draft;
 mod error;
 mod json;
 pub mod merkle;
 pub mod metadata;
 mod pack;
+mod surrogates;
+#[cfg(test)]
+mod tests;
 mod types;
 mod unpack;
 
+pub use draft::Draft;
 pub use error::RecordError;
 pub use pack::{Unsigned, sign, sign_by_both, sign_first, sign_second};
 pub use types::{

@@ -159,3 +159,132 @@ fn read(tag: u64, fields: &mut Fields<'_>) -> Result<Record, RecordError> {
         _ => return Err(RecordError::NotTransactionPack),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng as _, RngCore as _, SeedableRng as _, seq::SliceRandom as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::core::record::tests::samples;
+
+    const ROUNDS: usize = 20_000;
+
+    fn is_past_the_first_field(bytes: &[u8], testing: bool) -> bool {
+        let cursor = Cursor::new(bytes);
+        let mut fields = Fields { cursor, testing };
+        match fields.cursor.clipped(1, MOST) {
+            Some(1) => fields.currency().is_ok(),
+            Some(2) => fields.bytes().is_ok(),
+            Some(3) => fields.bytes().is_ok_and(|id| id.len() == AssetId::SIZE),
+            Some(4 | 5 | 7) => fields.link().is_ok(),
+            Some(6) => fields.version().is_ok(),
+            _ => false,
+        }
+    }
+
+    fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+        let at = rng.gen_range(0..bytes.len().max(1));
+        match rng.gen_range(0..6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, rng.r#gen()),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            3 => {
+                let piece = bytes[at..].to_vec();
+                bytes.extend(piece);
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = *[0, 1, 0x7f, 0x80, 0xff, rng.r#gen()].choose(rng).unwrap();
+                }
+            }
+        }
+    }
+
+    /// What is read is within its bytes, and everything else can be done with it.
+    fn look_at(bytes: &[u8], testing: bool) {
+        let Ok((record, used)) = Record::unpack(bytes, testing) else {
+            return;
+        };
+        assert!(used <= bytes.len());
+        let canonical = record.pack_unchecked();
+        assert!(canonical.len() <= used, "canonical bytes are the shortest");
+        let again = Record::unpack(&canonical, testing);
+        assert_eq!(again, Ok((record.clone(), canonical.len())));
+        let _ = (record.pack(record.owner()), record.unsigned(record.owner()));
+        let _ = Record::from_json(record.type_name(), &record.to_json());
+    }
+
+    #[test]
+    fn random_bytes_and_mutated_records_are_read_without_harm() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let samples = samples();
+        let (mut past, mut mutated_past) = (0, 0);
+        for round in 0..ROUNDS {
+            let mut bytes = vec![0; rng.gen_range(0..300)];
+            rng.fill_bytes(&mut bytes);
+            if let (Some(tag), true) = (bytes.first_mut(), round % 2 == 0) {
+                *tag = rng.gen_range(1..=7);
+            }
+            let testing = rng.r#gen();
+            past += usize::from(is_past_the_first_field(&bytes, testing));
+            look_at(&bytes, testing);
+
+            let (_, mut bytes) = samples.choose(&mut rng).unwrap().clone();
+            for _ in 0..rng.gen_range(1..=3) {
+                mutate(&mut bytes, &mut rng);
+            }
+            mutated_past += usize::from(is_past_the_first_field(&bytes, true));
+            look_at(&bytes, true);
+        }
+        let share = 100 * (past + mutated_past) / (2 * ROUNDS);
+        assert!(
+            share >= 30,
+            "only {share} % got past the first field: random {past}, mutated {mutated_past} of {ROUNDS} each"
+        );
+    }
+
+    #[test]
+    fn every_proper_prefix_is_refused() {
+        for (record, packed) in samples() {
+            for length in 0..packed.len() {
+                let cut = Record::unpack(&packed[..length], true);
+                let name = record.type_name();
+                assert_eq!(cut, Err(RecordError::NotTransactionPack), "{name} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_record_is_not_looked_at() {
+        for (record, mut packed) in samples() {
+            let size = packed.len();
+            packed.extend([0xff; 9]);
+            assert_eq!(Record::unpack(&packed, true), Ok((record, size)));
+        }
+    }
+
+    #[test]
+    fn an_account_of_the_other_network_is_refused() {
+        for (record, packed) in samples() {
+            let refused = Record::unpack(&packed, false).unwrap_err().to_string();
+            let expected = match record {
+                // Its payments come before its owner.
+                Record::BlockFoundation(_) | Record::BlockOwnerTransfer(_) => {
+                    "bitcoin address for wrong network"
+                }
+                _ => "wrong network for public key",
+            };
+            assert_eq!(refused, expected);
+        }
+    }
+
+    #[test]
+    fn an_escrow_mark_is_one_byte_of_zero_or_one() {
+        for mark in [&[2_u8][..], &[0x80, 0], &[0xff]] {
+            let bytes = [&[4, 32], &[7; 32][..], mark, &[0; 99]].concat();
+            let read = Record::unpack(&bytes, true);
+            assert_eq!(read, Err(RecordError::NotTransactionPack));
+        }
+    }
+}
