@@ -13,6 +13,7 @@
 //! | branch | longer than ours | switch: all of it or nothing |
 //! | fetching | blocks, asked for ahead | put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
+//! | any | the peer in question is lost | choosing |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
 //!
 //! A claim counts for nothing until the peer has served a block above our tip; a peer that fails is
@@ -225,6 +226,14 @@ impl Connector {
         let is_cycle = now.mono >= self.next_cycle;
         if is_cycle {
             self.next_cycle = now.mono.saturating_add(self.timing.cycle_ms.max(1));
+        }
+        // Its place may have been given to another peer meanwhile; a switch ends by itself.
+        let is_gone = |peer: Peer| {
+            let same = |other: &Peer| other.slot == peer.slot && other.key == peer.key;
+            !local.peers().iter().any(same)
+        };
+        if !matches!(self.state, State::Switching { .. }) && self.current().is_some_and(is_gone) {
+            self.state = State::Choosing;
         }
         match input {
             Input::Wake | Input::Changed => {}

@@ -503,6 +503,19 @@ fn without_peers_before_it_was_normal_it_connects_again() {
 }
 
 #[test]
+fn a_place_that_was_given_to_another_peer_is_asked_nothing_more() {
+    let mut stage = proving();
+    stage.one(stage.block(2));
+    stage.local.peers.borrow_mut()[0] = Peer {
+        slot: 0,
+        key: PeerPublicKey([99; 32]),
+        height: 1,
+    };
+    stage.news(2);
+    assert_eq!(stage.one(Input::Applied), [Effect::Mode(Mode::Normal)]);
+}
+
+#[test]
 fn with_subscriptions_alone_it_is_normal_at_once() {
     let mut stage = Stage::new(vec![], vec![]);
     stage.machine = Connector::new(
@@ -538,7 +551,7 @@ mod properties {
         let claim = prop_oneof![
             Just(None),
             Just(None),
-            (0..40_u64).prop_map(Some),
+            (1..40_u64).prop_map(Some),
             Just(Some(u64::MAX))
         ];
         (any::<bool>(), 1..4_u8, 0..20_usize, claim)
