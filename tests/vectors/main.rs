@@ -14,17 +14,17 @@ mod difficulty_issue;
 mod genesis;
 mod harness;
 mod mining_transcripts;
+mod peer_transcripts;
 mod proof;
 mod reservoir_model;
 mod reservoir_scenarios;
 mod reservoir_store;
 
 /// Files that a later issue reads; each says what it waits for.
-const WAITING: [(&str, &str); 7] = [
+const WAITING: [(&str, &str); 6] = [
     ("assetid.json", "its part of the node"),
     ("merkle.json", "its part of the node"),
     ("payid.json", "its part of the node"),
-    ("peer-transcripts.json", "its part of the node"),
     ("records.json", "its part of the node"),
     ("varint.json", "its part of the node"),
     (
@@ -34,7 +34,7 @@ const WAITING: [(&str, &str); 7] = [
 ];
 
 /// Files that a test below reads.
-const READ: [&str; 17] = [
+const READ: [&str; 18] = [
     "accounts.json",
     "announce.json",
     "blockdigest.json",
@@ -49,6 +49,7 @@ const READ: [&str; 17] = [
     "difficulty.json",
     "genesis.json",
     "mining-transcripts.json",
+    "peer-transcripts.json",
     "proof.json",
     "reservoir-scenarios.json",
     "reservoir-store.json",
