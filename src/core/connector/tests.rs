@@ -516,6 +516,31 @@ fn a_place_that_was_given_to_another_peer_is_asked_nothing_more() {
 }
 
 #[test]
+fn a_normal_node_that_lost_its_peers_asks_for_others_and_stays_normal() {
+    let mut stage = Stage::new(vec![], vec![(None, 1), (None, 1), (None, 1)]);
+    stage.one(Input::Changed);
+    stage.local.peers.borrow_mut().truncate(1);
+    stage.now = stage.now.plus_ms(CYCLE);
+    assert_eq!(stage.one(Input::Wake), [Effect::Reconnect]);
+    assert_eq!(stage.machine.mode(), Mode::Normal);
+}
+
+#[test]
+fn looks_one_block_behind_are_forgotten_at_equal_heights() {
+    let mut stage = Stage::new(vec![], vec![(None, 1), (None, 1), (None, 1)]);
+    stage.step(Input::Changed);
+    for _ in 0..4 {
+        stage.local.peers.borrow_mut()[0].height = 2;
+        for _ in 0..10 {
+            stage.cycle();
+        }
+        stage.local.peers.borrow_mut()[0].height = 1;
+        stage.cycle();
+    }
+    assert_eq!(stage.asked, 0);
+}
+
+#[test]
 fn with_subscriptions_alone_it_is_normal_at_once() {
     let mut stage = Stage::new(vec![], vec![]);
     stage.machine = Connector::new(

@@ -258,6 +258,18 @@ fn a_height_of_nothing_is_told_as_the_first_block() {
     assert_eq!(open.height(), 1);
 }
 
+#[test]
+fn a_place_given_to_another_peer_starts_anew() {
+    let mut open = registered();
+    let effects = step(&mut open, 3, Input::Dial(PeerPublicKey([4; 32]), address()));
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::Open(..), Effect::Send(_)]
+    ));
+    assert!(!open.is_registered());
+    assert_eq!(open.height(), 0);
+}
+
 mod properties {
     use proptest::prelude::*;
 
