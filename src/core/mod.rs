@@ -19,5 +19,6 @@ pub mod record;
 pub mod reservoir;
 pub mod state;
 pub mod time;
+pub mod timing;
 pub mod upstream;
 pub mod wire;

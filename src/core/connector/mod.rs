@@ -5,18 +5,23 @@
 //! | --- | --- | --- |
 //! | connecting | enough upstreams told a height | choosing; else once a cycle `Reconnect` |
 //! | choosing | somebody claims more than we have | his next block is asked for: proving |
-//! | choosing | nobody does | mode Normal, sampling |
+//! | choosing | nobody does, and somebody not set back says so | mode Normal, sampling |
+//! | choosing | all are set back, not Normal yet | it waits; too few upstreams: connecting |
 //! | proving | a block above our tip that follows it | fetching |
 //! | proving | one that does not | finding the fork, downwards |
 //! | finding | equal digests | the branch above is fetched whole, as far as it is longer than ours |
 //! | branch | longer than ours | switch: all of it or nothing |
 //! | fetching | blocks, asked for ahead | put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
+//! | any | the peer in question is lost | choosing |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
 //!
 //! A claim counts for nothing until the peer has served a block above our tip; a peer that fails is
 //! set back with growing pauses. No block is taken off before its replacement is here. No state
-//! goes round without a pause: each round sets somebody back or moves the height.
+//! goes round without a pause: each round sets somebody back or moves the height. Nobody is set back
+//! for what he did not do: answers to questions that are no longer of interest, and blocks that came
+//! another way meanwhile, are passed over. One block or branch is on its way into the ledger at a
+//! time, and nothing new is chosen before it is in or refused.
 //!
 //! Bounds: [`AHEAD`] blocks wait, a branch has at most the fork protection and one block and
 //! [`BRANCH_BYTES`] bytes, [`SET_BACK_MAX`] peers are remembered.
@@ -127,6 +132,7 @@ enum State {
     Choosing,
     Proving {
         peer: Peer,
+        number: u64,
     },
     Finding {
         peer: Peer,
@@ -153,8 +159,6 @@ struct Fetch {
     /// The next number to ask for, up to `last`.
     ask: u64,
     last: u64,
-    /// The number that is being put, if one is.
-    putting: Option<u64>,
     waiting: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -168,6 +172,8 @@ pub struct Connector {
     next_cycle: Millis,
     set_back: BTreeMap<PeerPublicKey, (u32, Millis)>,
     accept_fork: Option<u64>,
+    /// The block that is on its way into the ledger, and whose it is.
+    putting: Option<(PeerPublicKey, u64)>,
 }
 
 impl Connector {
@@ -182,6 +188,7 @@ impl Connector {
             next_cycle: now.mono,
             set_back: BTreeMap::new(),
             accept_fork: None,
+            putting: None,
         }
     }
 
@@ -220,6 +227,14 @@ impl Connector {
         if is_cycle {
             self.next_cycle = now.mono.saturating_add(self.timing.cycle_ms.max(1));
         }
+        // Its place may have been given to another peer meanwhile; a switch ends by itself.
+        let is_gone = |peer: Peer| {
+            let same = |other: &Peer| other.slot == peer.slot && other.key == peer.key;
+            !local.peers().iter().any(same)
+        };
+        if !matches!(self.state, State::Switching { .. }) && self.current().is_some_and(is_gone) {
+            self.state = State::Choosing;
+        }
         match input {
             Input::Wake | Input::Changed => {}
             Input::Hint => {
@@ -230,8 +245,8 @@ impl Connector {
             Input::Answered(slot, question, answer) => {
                 self.answered(now, slot, question, answer, local, out);
             }
-            Input::Applied => self.applied(now, local, out),
-            Input::Refused(why) => self.refused(now, &why, out),
+            Input::Applied => self.applied(local, out),
+            Input::Refused(why) => self.refused(now, &why, local, out),
             Input::Switched => {
                 if let State::Switching { peer } = self.state {
                     self.set_back.remove(&peer.key);
@@ -245,9 +260,7 @@ impl Connector {
     /// What needs no answer.
     fn advance(&mut self, now: Now, is_cycle: bool, local: &dyn Local, out: &mut Vec<Effect>) {
         if matches!(self.state, State::Connecting) {
-            let peers = local.peers();
-            let told = peers.iter().filter(|peer| peer.height > 0).count();
-            if told >= self.timing.minimum_upstreams {
+            if told(local) >= self.timing.minimum_upstreams {
                 self.state = State::Choosing;
             } else if is_cycle {
                 out.push(Effect::Reconnect);
@@ -256,8 +269,8 @@ impl Connector {
         if let State::Sampling { samples } = self.state {
             self.sample(now, samples, is_cycle, local, out);
         }
-        if matches!(self.state, State::Choosing) {
-            self.choose(now, local, out);
+        if matches!(self.state, State::Choosing) && self.putting.is_none() {
+            self.choose(now, is_cycle, local, out);
         }
     }
 
@@ -307,29 +320,38 @@ impl Connector {
         best
     }
 
-    fn choose(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
+    fn choose(&mut self, now: Now, is_cycle: bool, local: &dyn Local, out: &mut Vec<Effect>) {
         let height = local.height();
-        match self.best(now, local).filter(|peer| peer.height > height) {
-            Some(peer) => {
-                out.push(Effect::Ask(
-                    peer.slot,
-                    Question::Block(height.saturating_add(1)),
-                ));
-                self.state = State::Proving { peer };
-            }
-            None => {
-                if self.mode != Mode::Normal {
-                    self.mode = Mode::Normal;
-                    out.push(Effect::Mode(Mode::Normal));
-                }
-                self.state = State::Sampling { samples: 0 };
-            }
+        let best = self.best(now, local);
+        if let Some(peer) = best.filter(|peer| peer.height > height) {
+            let number = height.saturating_add(1);
+            self.state = State::Proving { peer, number };
+            return out.push(Effect::Ask(peer.slot, Question::Block(number)));
+        }
+        if self.mode == Mode::Normal {
+            self.state = State::Sampling { samples: 0 };
+            return;
+        }
+        // That nobody is ahead must be the word of somebody who has not failed just now.
+        let is_vouched = best.is_some_and(|peer| peer.height > 0);
+        if is_vouched || self.timing.minimum_upstreams == 0 {
+            self.mode = Mode::Normal;
+            out.push(Effect::Mode(Mode::Normal));
+            self.state = State::Sampling { samples: 0 };
+        } else if told(local) < self.timing.minimum_upstreams {
+            self.state = State::Connecting;
+        } else if is_cycle {
+            out.push(Effect::Reconnect);
         }
     }
 
     fn fail(&mut self, now: Now, key: PeerPublicKey, why: &str, out: &mut Vec<Effect>) {
         let (failures, _) = self.set_back.get(&key).copied().unwrap_or_default();
-        let pause = self.timing.cycle_ms.max(1) << failures.min(DOUBLINGS);
+        let pause = self
+            .timing
+            .cycle_ms
+            .max(1)
+            .saturating_mul(1 << failures.min(DOUBLINGS));
         if self.set_back.len() >= SET_BACK_MAX
             && let Some(oldest) = self
                 .set_back
@@ -359,38 +381,36 @@ impl Connector {
         let Some(peer) = self.current().filter(|peer| peer.slot == slot) else {
             return;
         };
-        if let Answer::Failed(why) = &answer {
-            if self.is_awaited(question) {
-                self.fail(now, peer.key, why, out);
+        if !self.is_awaited(question, local) {
+            // What came another way is a reason to look again, not to blame anybody.
+            if matches!(self.state, State::Proving { number, .. } if number <= local.height()) {
+                self.state = State::Choosing;
             }
             return;
         }
         match (&mut self.state, question, answer) {
+            (_, _, Answer::Failed(why)) => self.fail(now, peer.key, &why, out),
             (State::Proving { .. }, Question::Block(number), Answer::Block(packed)) => {
                 self.proved(now, peer, number, packed, local, out);
             }
-            (State::Finding { number, .. }, Question::Digest(asked), Answer::Digest(digest))
-                if asked == *number =>
-            {
-                self.found(now, peer, asked, digest, local, out);
+            (State::Finding { .. }, Question::Digest(number), Answer::Digest(digest)) => {
+                self.found(now, peer, number, digest, local, out);
             }
             (State::Branch { .. }, Question::Block(number), Answer::Block(packed)) => {
                 self.branch_block(now, peer, number, packed, local, out);
             }
             (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
-                let due = fetch.putting.map_or(local.height() + 1, |n| n + 1);
-                if (due..fetch.ask).contains(&number) {
-                    fetch.waiting.insert(number, packed);
-                }
+                fetch.waiting.insert(number, packed);
                 self.go_on(local, out);
             }
-            _ => {}
+            // An answer of another kind than the question.
+            _ => self.fail(now, peer.key, "invalid peer response", out),
         }
     }
 
     fn current(&self) -> Option<Peer> {
         match &self.state {
-            State::Proving { peer }
+            State::Proving { peer, .. }
             | State::Finding { peer, .. }
             | State::Branch { peer, .. }
             | State::Switching { peer } => Some(*peer),
@@ -399,14 +419,23 @@ impl Connector {
         }
     }
 
-    fn is_awaited(&self, question: Question) -> bool {
-        matches!(
-            (&self.state, question),
-            (
-                State::Proving { .. } | State::Branch { .. } | State::Fetching(_),
-                Question::Block(_)
-            ) | (State::Finding { .. }, Question::Digest(_))
-        )
+    /// Whether the question was asked in this state and its answer is still wanted.
+    fn is_awaited(&self, question: Question, local: &dyn Local) -> bool {
+        let height = local.height();
+        match (&self.state, question) {
+            (State::Proving { number, .. }, Question::Block(asked)) => {
+                asked == *number && asked == height.saturating_add(1)
+            }
+            (State::Finding { number, .. }, Question::Digest(asked)) => asked == *number,
+            (State::Branch { common, blocks, .. }, Question::Block(asked)) => {
+                asked == next_of_branch(*common, blocks)
+            }
+            (State::Fetching(fetch), Question::Block(asked)) => {
+                let put = self.putting.map_or(0, |(_, number)| number);
+                asked > height.max(put) && asked < fetch.ask && !fetch.waiting.contains_key(&asked)
+            }
+            _ => false,
+        }
     }
 
     /// The block above our tip came: the claim is more than words.
@@ -424,7 +453,7 @@ impl Connector {
             Ok((header, _)) => header,
             Err(e) => return self.fail(now, peer.key, &e.to_string(), out),
         };
-        if header.number != number || number != height.saturating_add(1) {
+        if header.number != number {
             return self.fail(now, peer.key, "another block than the one asked for", out);
         }
         if let Err(e) = header.check(self.chain, now.wall) {
@@ -438,7 +467,6 @@ impl Connector {
                 peer,
                 ask: number.saturating_add(1),
                 last,
-                putting: None,
                 waiting: BTreeMap::from([(number, packed)]),
             });
             return self.go_on(local, out);
@@ -514,7 +542,7 @@ impl Connector {
         else {
             return;
         };
-        let due = common.saturating_add(blocks.len() as u64).saturating_add(1);
+        let due = next_of_branch(*common, blocks);
         let checked = Header::unpack(&packed)
             .map(|(header, _)| header)
             .and_then(|header| header.check(self.chain, now.wall).map(|()| header));
@@ -546,21 +574,21 @@ impl Connector {
             out.push(Effect::Ask(fetch.peer.slot, Question::Block(fetch.ask)));
             fetch.ask += 1;
         }
-        if fetch.putting.is_none() {
+        if self.putting.is_none() {
             let next = height.saturating_add(1);
             if let Some(packed) = fetch.waiting.remove(&next) {
-                fetch.putting = Some(next);
+                self.putting = Some((fetch.peer.key, next));
                 out.push(Effect::Put(packed));
             }
         }
     }
 
-    fn applied(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
+    fn applied(&mut self, local: &dyn Local, out: &mut Vec<Effect>) {
+        self.putting = None;
         let State::Fetching(fetch) = &mut self.state else {
             return;
         };
         let height = local.height();
-        fetch.putting = None;
         fetch.waiting.retain(|number, _| *number > height);
         self.set_back.remove(&fetch.peer.key);
         if height >= fetch.last {
@@ -570,17 +598,32 @@ impl Connector {
         // A block that came as news meanwhile is not asked for again.
         fetch.ask = fetch.ask.max(height.saturating_add(1));
         self.go_on(local, out);
-        let _ = now;
     }
 
-    fn refused(&mut self, now: Now, why: &str, out: &mut Vec<Effect>) {
-        match self.current() {
-            Some(peer) if matches!(self.state, State::Fetching(_) | State::Switching { .. }) => {
-                self.fail(now, peer.key, why, out);
+    fn refused(&mut self, now: Now, why: &str, local: &dyn Local, out: &mut Vec<Effect>) {
+        if let Some((key, number)) = self.putting.take() {
+            if number <= local.height() {
+                // It is there already, as news: nobody's fault.
+                return self.applied(local, out);
             }
-            _ => {}
+            if !self.is_set_back(now, &key) {
+                self.fail(now, key, why, out);
+            }
+        } else if let State::Switching { peer } = self.state {
+            self.fail(now, peer.key, why, out);
         }
     }
+}
+
+/// How many upstreams told a height.
+fn told(local: &dyn Local) -> usize {
+    let peers = local.peers();
+    peers.iter().filter(|peer| peer.height > 0).count()
+}
+
+/// The number of the block that a branch lacks next.
+const fn next_of_branch(common: u64, blocks: &[Vec<u8>]) -> u64 {
+    common.saturating_add(blocks.len() as u64).saturating_add(1)
 }
 
 #[cfg(test)]

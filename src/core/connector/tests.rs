@@ -375,3 +375,272 @@ fn a_block_that_is_refused_sets_its_peer_back() {
     assert!(out.contains(&Effect::Mode(Mode::Normal)), "{out:?}");
     assert_eq!(stage.machine.state(), "Sampling");
 }
+
+/// A machine that awaits block 2 of the first of three peers; two are at our height.
+fn proving() -> Stage {
+    let chain = chain_of(0, 9, 9);
+    let mut stage = Stage::new(vec![], vec![(Some(chain), 10), (None, 1), (None, 1)]);
+    assert_eq!(
+        stage.one(Input::Changed),
+        [Effect::Ask(0, Question::Block(2))]
+    );
+    stage
+}
+
+impl Stage {
+    /// One step; nobody answers.
+    fn one(&mut self, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.machine.step(self.now, input, &self.local, &mut out);
+        out
+    }
+
+    fn block(&self, number: u64) -> Input {
+        let question = Question::Block(number);
+        Input::Answered(0, question, self.answer(0, question))
+    }
+
+    /// The block comes as news.
+    fn news(&self, number: u64) {
+        let packed = self.remotes[0].as_ref().unwrap().packed(number).unwrap();
+        self.local.take(&packed);
+    }
+}
+
+fn blames(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::Report(_)))
+}
+
+#[test]
+fn a_block_that_came_as_news_meanwhile_blames_nobody() {
+    let mut stage = proving();
+    stage.news(2);
+    let out = stage.one(stage.block(2));
+    assert_eq!(out, [Effect::Ask(0, Question::Block(3))]);
+    let out = stage.one(stage.block(3));
+    assert!(out.iter().any(|e| matches!(e, Effect::Put(_))));
+    stage.news(3);
+    let out = stage.one(Input::Refused("height out of sequence".to_owned()));
+    assert!(!blames(&out), "{out:?}");
+    let out = stage.one(stage.block(4));
+    assert!(matches!(
+        out.as_slice(),
+        [Effect::Ask(0, _), Effect::Put(_)] | [Effect::Put(_)]
+    ));
+}
+
+#[test]
+fn answers_to_old_questions_are_passed_over() {
+    let mut stage = proving();
+    for question in [Question::Block(1), Question::Block(3), Question::Digest(2)] {
+        let failed = Answer::Failed("no answer in time".to_owned());
+        assert_eq!(stage.one(Input::Answered(0, question, failed)), []);
+        let other = Answer::Block(vec![1, 2, 3]);
+        assert_eq!(stage.one(Input::Answered(0, question, other)), []);
+    }
+    assert_eq!(
+        stage.one(Input::Answered(
+            2,
+            Question::Block(2),
+            Answer::Block(vec![])
+        )),
+        []
+    );
+    assert_eq!(stage.machine.state(), "HighestBlock");
+    let mismatch = Answer::Digest(digest(0, 2));
+    assert!(blames(&stage.one(Input::Answered(
+        0,
+        Question::Block(2),
+        mismatch
+    ))));
+}
+
+#[test]
+fn while_a_block_is_on_its_way_nothing_new_is_chosen() {
+    let mut stage = proving();
+    stage.local.peers.borrow_mut()[1].height = 10;
+    stage.one(stage.block(2));
+    let failed = Answer::Failed("no answer in time".to_owned());
+    let out = stage.one(Input::Answered(0, Question::Block(3), failed));
+    assert!(matches!(out.as_slice(), [Effect::Report(_)]), "{out:?}");
+    assert_eq!(stage.one(Input::Changed), []);
+    stage.news(2);
+    let out = stage.one(Input::Applied);
+    assert_eq!(out, [Effect::Ask(1, Question::Block(3))]);
+}
+
+#[test]
+fn normal_needs_the_word_of_somebody_who_has_not_failed() {
+    let chain = chain_of(0, 9, 9);
+    let mut stage = Stage::new(vec![], vec![(None, 10), (None, 10), (None, 10)]);
+    stage.step(Input::Changed);
+    assert_eq!((stage.modes.len(), stage.reports), (0, 3));
+    for _ in 0..20 {
+        stage.cycle();
+    }
+    assert!(stage.modes.is_empty(), "far behind, it is not Normal");
+    assert!(stage.asked < 20, "they are asked less and less often");
+    stage.remotes[1] = Some(Node {
+        blocks: chain.clone().into(),
+        ..Node::default()
+    });
+    for _ in 0..70 {
+        stage.cycle();
+    }
+    assert_eq!(stage.modes, [Mode::Normal]);
+    assert_eq!(*stage.local.blocks.borrow(), chain);
+}
+
+#[test]
+fn without_peers_before_it_was_normal_it_connects_again() {
+    let mut stage = proving();
+    stage.local.peers.borrow_mut().truncate(0);
+    let failed = Answer::Failed("the peer was disconnected".to_owned());
+    stage.one(Input::Answered(0, Question::Block(2), failed));
+    assert_eq!(stage.machine.state(), "Connecting");
+    stage.now = stage.now.plus_ms(CYCLE);
+    assert_eq!(stage.one(Input::Wake), [Effect::Reconnect]);
+}
+
+#[test]
+fn a_place_that_was_given_to_another_peer_is_asked_nothing_more() {
+    let mut stage = proving();
+    stage.one(stage.block(2));
+    stage.local.peers.borrow_mut()[0] = Peer {
+        slot: 0,
+        key: PeerPublicKey([99; 32]),
+        height: 1,
+    };
+    stage.news(2);
+    assert_eq!(stage.one(Input::Applied), [Effect::Mode(Mode::Normal)]);
+}
+
+#[test]
+fn a_normal_node_that_lost_its_peers_asks_for_others_and_stays_normal() {
+    let mut stage = Stage::new(vec![], vec![(None, 1), (None, 1), (None, 1)]);
+    stage.one(Input::Changed);
+    stage.local.peers.borrow_mut().truncate(1);
+    stage.now = stage.now.plus_ms(CYCLE);
+    assert_eq!(stage.one(Input::Wake), [Effect::Reconnect]);
+    assert_eq!(stage.machine.mode(), Mode::Normal);
+}
+
+#[test]
+fn looks_one_block_behind_are_forgotten_at_equal_heights() {
+    let mut stage = Stage::new(vec![], vec![(None, 1), (None, 1), (None, 1)]);
+    stage.step(Input::Changed);
+    for _ in 0..4 {
+        stage.local.peers.borrow_mut()[0].height = 2;
+        for _ in 0..10 {
+            stage.cycle();
+        }
+        stage.local.peers.borrow_mut()[0].height = 1;
+        stage.cycle();
+    }
+    assert_eq!(stage.asked, 0);
+}
+
+#[test]
+fn with_subscriptions_alone_it_is_normal_at_once() {
+    let mut stage = Stage::new(vec![], vec![]);
+    stage.machine = Connector::new(
+        stage.now,
+        &LOCAL,
+        Timing {
+            minimum_upstreams: 0,
+            ..timing()
+        },
+    );
+    assert_eq!(stage.one(Input::Wake), [Effect::Mode(Mode::Normal)]);
+}
+
+#[test]
+fn four_nodes_that_see_each_other_are_all_normal() {
+    for own in 0..4 {
+        let others = (0..4).filter(|n| *n != own).map(|_| (Some(vec![]), 1));
+        let mut stage = Stage::new(vec![], others.collect());
+        stage.step(Input::Changed);
+        assert_eq!(stage.modes, [Mode::Normal]);
+    }
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Answer or not, branch, length, and what is claimed.
+    type Remote = (bool, u8, usize, Option<u64>);
+
+    fn remote() -> impl Strategy<Value = Remote> {
+        let claim = prop_oneof![
+            Just(None),
+            Just(None),
+            (1..40_u64).prop_map(Some),
+            Just(Some(u64::MAX))
+        ];
+        (any::<bool>(), 1..4_u8, 0..20_usize, claim)
+    }
+
+    fn input() -> impl Strategy<Value = (usize, u8, u64, Vec<u8>)> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..120);
+        (0..4_usize, 0..9_u8, 0..12_u64, bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_branch_that_is_served_wins_among_liars(
+            remotes in proptest::collection::vec(remote(), 3..7),
+            ours in 0..12_usize,
+            common in 0..8_usize,
+        ) {
+            let chains: Vec<(Option<Vec<u8>>, u64)> = remotes
+                .iter()
+                .map(|(serves, branch, length, claim)| {
+                    let blocks = chain_of(*branch, *length, common);
+                    let height = claim.unwrap_or(blocks.len() as u64 + 1);
+                    (serves.then_some(blocks), height)
+                })
+                .collect();
+            let longest = remotes
+                .iter()
+                .filter(|(serves, _, _, claim)| *serves && claim.is_none())
+                .map(|(_, _, length, _)| *length)
+                .max()
+                .unwrap_or(0);
+            let mut stage = Stage::new(chain_of(9, ours, common), chains);
+            stage.step(Input::Changed);
+            for _ in 0..200 {
+                stage.cycle();
+            }
+            let reached = stage.local.blocks.borrow().len();
+            prop_assert!(reached >= longest.max(ours), "{reached} of {longest}");
+            prop_assert!(stage.asked < 1500, "{} questions", stage.asked);
+        }
+
+        #[test]
+        fn anything_in_any_order_does_no_harm(inputs in proptest::collection::vec(input(), 0..60)) {
+            let remotes = (0..4).map(|n| (None, n * 5)).collect();
+            let mut stage = Stage::new(chain_of(0, 3, 3), remotes);
+            for (slot, kind, number, bytes) in inputs {
+                let input = match kind {
+                    0 => Input::Applied,
+                    1 => Input::Refused("no".to_owned()),
+                    2 => Input::Switched,
+                    3 => Input::Hint,
+                    4 => Input::Changed,
+                    5 => Input::Answered(slot, Question::Digest(number), Answer::Digest(digest(0, number))),
+                    6 => Input::Answered(slot, Question::Block(number), Answer::Block(bytes)),
+                    7 => Input::Answered(slot, Question::Block(number), Answer::Failed("no".to_owned())),
+                    _ => {
+                        stage.now = stage.now.plus_ms(number * 3000);
+                        Input::Wake
+                    }
+                };
+                let out = stage.one(input);
+                prop_assert!(out.len() <= 2 * AHEAD as usize);
+                prop_assert!(stage.machine.set_back.len() <= SET_BACK_MAX);
+            }
+        }
+    }
+}

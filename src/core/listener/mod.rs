@@ -5,6 +5,7 @@
 //! is built. Bytes from outside are read to the letter and never trusted.
 
 pub mod envelope;
+pub mod look_up;
 pub mod order;
 pub mod reply;
 pub mod request;

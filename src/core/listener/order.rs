@@ -2,8 +2,9 @@
 //! (`proto/peer.md`, section 1.2): a wait for a flush holds up its own connection and nobody else.
 //!
 //! Bounds: [`PER_CONNECTION`] requests of one connection and [`IN_ALL`] of all wait for an answer;
-//! what is beyond is not answered, as if it had been lost on the way. A connection without an open
-//! request takes no room.
+//! what is beyond is not answered, as if it had been lost on the way. Answers that wait for an
+//! earlier one hold [`HELD_BYTES`] at most: the connection that would hold more is forgotten with
+//! all it asked. A connection without an open request takes no room.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,6 +14,8 @@ use super::Envelope;
 pub const PER_CONNECTION: usize = 64;
 /// Open requests of all connections.
 pub const IN_ALL: usize = 4096;
+/// Bytes of all answers that are there and must wait for an earlier one.
+pub const HELD_BYTES: usize = 64 << 20;
 
 /// A connection: the socket and the routing id there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +44,12 @@ pub struct ReplyOrder {
     tickets: BTreeMap<Ticket, Connection>,
     next: u64,
     refused: u64,
+    held: usize,
+}
+
+/// The bytes that an answer takes while it waits.
+fn size(reply: &[Vec<u8>]) -> usize {
+    reply.iter().map(Vec::len).sum()
 }
 
 impl ReplyOrder {
@@ -81,6 +90,7 @@ impl ReplyOrder {
             return Vec::new();
         };
         if let Some(open) = queue.iter_mut().find(|open| open.ticket == ticket) {
+            self.held = self.held.saturating_add(size(&reply));
             open.reply = Some(reply);
         }
         let mut leaving = Vec::new();
@@ -91,6 +101,7 @@ impl ReplyOrder {
                 ..
             }) = queue.pop_front()
             {
+                self.held = self.held.saturating_sub(size(&reply));
                 let mut frames = vec![connection.id.clone()];
                 frames.extend(envelope.around(reply));
                 leaving.push((connection.socket, frames));
@@ -98,8 +109,23 @@ impl ReplyOrder {
         }
         if queue.is_empty() {
             self.connections.remove(&connection);
+        } else if self.held > HELD_BYTES {
+            let lost = self.gone(&connection);
+            self.refused = self.refused.saturating_add(lost);
         }
         leaving
+    }
+
+    /// Forgets a connection: what it asked is answered no more. Gives the number of its requests
+    /// that were open; their tickets are open no longer.
+    pub fn gone(&mut self, connection: &Connection) -> u64 {
+        let queue = self.connections.remove(connection).unwrap_or_default();
+        for open in &queue {
+            self.tickets.remove(&open.ticket);
+            let held = open.reply.as_deref().map_or(0, size);
+            self.held = self.held.saturating_sub(held);
+        }
+        queue.len() as u64
     }
 
     /// Requests that wait for an answer.
@@ -112,6 +138,12 @@ impl ReplyOrder {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty()
+    }
+
+    /// Bytes of answers that wait for an earlier one.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
     }
 
     /// Requests that found no room.
@@ -167,6 +199,53 @@ mod tests {
         assert_eq!(order.refused(), 1);
     }
 
+    #[test]
+    fn all_connections_together_have_a_limit_too() {
+        let mut order = ReplyOrder::new();
+        let mut opened = 0;
+        for id in 0..=u8::MAX {
+            while order.open(connection(id), envelope()).is_some() {
+                opened += 1;
+            }
+        }
+        assert_eq!((opened, order.len()), (IN_ALL, IN_ALL));
+    }
+
+    #[test]
+    fn a_connection_that_has_gone_takes_its_requests_with_it() {
+        let mut order = ReplyOrder::new();
+        let first = order.open(connection(1), envelope()).unwrap();
+        let second = order.open(connection(1), envelope()).unwrap();
+        let other = order.open(connection(2), envelope()).unwrap();
+        assert!(order.answer(second, vec![vec![0; 9]]).is_empty());
+        assert_eq!(order.held(), 9);
+        assert_eq!(order.gone(&connection(1)), 2);
+        assert_eq!((order.len(), order.held()), (1, 0));
+        assert!(order.answer(first, vec![vec![1]]).is_empty());
+        assert_eq!(order.answer(other, vec![vec![2]]).len(), 1);
+        assert_eq!(order.gone(&connection(1)), 0);
+    }
+
+    #[test]
+    fn who_makes_the_node_hold_too_many_bytes_is_forgotten_alone() {
+        let mut order = ReplyOrder::new();
+        let quiet = order.open(connection(2), envelope()).unwrap();
+        let slow = order.open(connection(1), envelope()).unwrap();
+        let megabytes = 4 << 20;
+        let fit = HELD_BYTES / megabytes;
+        let behind: Vec<Ticket> = (0..=fit)
+            .map(|_| order.open(connection(1), envelope()).unwrap())
+            .collect();
+        for ticket in behind {
+            assert!(order.answer(ticket, vec![vec![0; megabytes]]).is_empty());
+            assert!(order.held() <= HELD_BYTES);
+        }
+        assert_eq!((order.len(), order.held()), (1, 0));
+        assert_eq!(order.refused(), fit as u64 + 2);
+        assert!(order.answer(slow, Vec::new()).is_empty());
+        assert_eq!(order.answer(quiet, vec![vec![1]]).len(), 1);
+    }
+
     proptest! {
         #[test]
         fn every_answer_leaves_once_and_in_order(
@@ -198,6 +277,7 @@ mod tests {
                 prop_assert_eq!(got, due);
             }
             prop_assert!(order.is_empty());
+            prop_assert_eq!(order.held(), 0);
         }
     }
 }

@@ -9,8 +9,9 @@
 //! | waiting | `timeout_ms` passed, or a wrong answer | a new socket; registered no longer after `R` and `N`; the question failed |
 //! | idle | `cycle_ms` passed | `R` until registered, then `N` |
 //!
-//! Bounds: [`NEWS_MAX`] news wait, the oldest is dropped; [`QUESTIONS_MAX`] questions wait. News
-//! for a peer that is not registered are dropped, as the reference does.
+//! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the oldest are dropped and counted;
+//! [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
+//! reference does.
 
 use std::collections::VecDeque;
 
@@ -22,6 +23,8 @@ use crate::core::wire::connection::Connection;
 
 /// News that wait.
 pub const NEWS_MAX: usize = 200;
+/// Bytes of the news that wait; one that is larger alone is never passed on.
+pub const NEWS_BYTES: usize = 16 << 20;
 /// Questions that wait.
 pub const QUESTIONS_MAX: usize = 16;
 
@@ -133,6 +136,7 @@ pub struct Upstream {
     timing: Timing,
     peer: Option<Peer>,
     news: VecDeque<Vec<Vec<u8>>>,
+    news_bytes: usize,
     questions: VecDeque<Question>,
     dropped: u64,
 }
@@ -147,6 +151,7 @@ impl Upstream {
             timing,
             peer: None,
             news: VecDeque::new(),
+            news_bytes: 0,
             questions: VecDeque::new(),
             dropped: 0,
         }
@@ -194,7 +199,7 @@ impl Upstream {
             Input::Dial(key, address) => self.dial(now, key, address, out),
             Input::Close => {
                 self.fail_questions("the peer was disconnected", out);
-                self.news.clear();
+                self.forget_news();
                 if self.peer.take().is_some() {
                     out.push(Effect::Close);
                 }
@@ -203,11 +208,7 @@ impl Upstream {
             Input::Broken(why) => self.failed(now, &why, out),
             Input::News(news) => {
                 if self.is_registered() {
-                    if self.news.len() >= NEWS_MAX {
-                        self.news.pop_front();
-                        self.dropped += 1;
-                    }
-                    self.news.push_back(news);
+                    self.queue(news);
                 } else {
                     self.dropped += 1;
                 }
@@ -226,9 +227,34 @@ impl Upstream {
         self.next_request(now, out);
     }
 
+    /// Puts news in the queue; the oldest make room.
+    fn queue(&mut self, news: Vec<Vec<u8>>) {
+        self.news_bytes = self.news_bytes.saturating_add(size(&news));
+        self.news.push_back(news);
+        while self.news.len() > NEWS_MAX || self.news_bytes > NEWS_BYTES {
+            if self.take_news().is_none() {
+                break;
+            }
+            self.dropped += 1;
+        }
+    }
+
+    fn take_news(&mut self) -> Option<Vec<Vec<u8>>> {
+        let news = self.news.pop_front()?;
+        self.news_bytes = self.news_bytes.saturating_sub(size(&news));
+        Some(news)
+    }
+
+    /// News that wait are for the peer that was; they are counted as dropped.
+    fn forget_news(&mut self) {
+        self.dropped += self.news.len() as u64;
+        self.news.clear();
+        self.news_bytes = 0;
+    }
+
     fn dial(&mut self, now: Now, key: PeerPublicKey, address: Connection, out: &mut Vec<Effect>) {
         self.fail_questions("the peer was replaced", out);
-        self.news.clear();
+        self.forget_news();
         self.peer = Some(Peer {
             key,
             address,
@@ -313,6 +339,8 @@ impl Upstream {
             },
             Open::Height => match height(&frames) {
                 Some(height) => {
+                    // Every chain has its first block: 0 must not look like no answer.
+                    let height = height.max(1);
                     peer.height = height;
                     peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
                     out.push(Effect::Proven(key, address));
@@ -378,7 +406,8 @@ impl Upstream {
             ]));
             return;
         }
-        if let Some(news) = self.news.pop_front() {
+        let next = self.take_news();
+        if let (Some(news), Some(peer)) = (next, self.peer.as_mut()) {
             let command = news.first().cloned().unwrap_or_default();
             peer.open = Some((Open::News(command), timeout));
             let mut frames = vec![chain];
@@ -399,6 +428,10 @@ fn registration(chain: &Chain, frames: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>, 
     }
     let time = time.first_chunk::<8>()?;
     Some((key.clone(), listeners.clone(), u64::from_be_bytes(*time)))
+}
+
+fn size(frames: &[Vec<u8>]) -> usize {
+    frames.iter().map(Vec::len).sum()
 }
 
 fn height(frames: &[Vec<u8>]) -> Option<u64> {

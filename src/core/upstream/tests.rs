@@ -170,3 +170,167 @@ fn news_are_bounded_and_for_registered_peers_alone() {
     }
     assert_eq!(open.dropped(), 4, "one is on its way");
 }
+
+#[test]
+fn news_that_wait_are_bounded_in_bytes_too() {
+    let mut open = registered();
+    let megabyte = || frames(&[b"assets", &[0; 1 << 20]]);
+    for _ in 0..40 {
+        step(&mut open, 3, Input::News(megabyte()));
+    }
+    assert!(open.news_bytes <= NEWS_BYTES);
+    assert_eq!(open.dropped(), 24, "one is on its way, fifteen wait");
+    step(&mut open, 4, Input::Close);
+    assert_eq!((open.news_bytes, open.dropped()), (0, 39));
+}
+
+#[test]
+fn an_error_for_news_opens_a_new_socket_and_keeps_the_registration() {
+    let mut open = registered();
+    step(&mut open, 3, Input::News(frames(&[b"peer", b"k"])));
+    let effects = step(&mut open, 4, Input::Reply(frames(&[b"E", b"no"])));
+    assert!(
+        matches!(effects.as_slice(), [Effect::Open(..)]),
+        "{effects:?}"
+    );
+    assert!(open.is_registered());
+    let effects = step(&mut open, 5, Input::News(frames(&[b"peer", b"l"])));
+    assert!(matches!(effects.as_slice(), [Effect::Send(request)] if request[2] == b"l"));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_question_is_asked_the_next_on_a_new_socket() {
+    let mut open = registered();
+    step(&mut open, 3, Input::Ask(Question::Block(4)));
+    step(&mut open, 3, Input::Ask(Question::Block(5)));
+    let effects = step(&mut open, 10_003, Input::Wake);
+    assert!(matches!(
+        effects.as_slice(),
+        [
+            Effect::Answered(Question::Block(4), Answer::Failed(_)),
+            Effect::Open(..),
+            Effect::Send(_)
+        ]
+    ));
+}
+
+#[test]
+fn answers_of_the_wrong_form_are_no_answers() {
+    let cases: [(Question, &[&[u8]], &str); 6] = [
+        (Question::Digest(4), &[b"H"], "invalid peer response"),
+        (
+            Question::Digest(4),
+            &[b"H", &[0; 31]],
+            "invalid peer response",
+        ),
+        (
+            Question::Digest(4),
+            &[b"B", &[0; 32]],
+            "invalid peer response",
+        ),
+        (
+            Question::Block(4),
+            &[b"B", b"x", b"y"],
+            "invalid peer response",
+        ),
+        (Question::Block(4), &[], "invalid peer response"),
+        (
+            Question::Block(4),
+            &[b"E", b"block not found"],
+            "block not found",
+        ),
+    ];
+    for (question, reply, text) in cases {
+        let mut open = registered();
+        step(&mut open, 3, Input::Ask(question));
+        let effects = step(&mut open, 4, Input::Reply(frames(reply)));
+        let failed = Effect::Answered(question, Answer::Failed(text.to_owned()));
+        assert_eq!(effects, [failed]);
+    }
+}
+
+#[test]
+fn a_height_of_nothing_is_told_as_the_first_block() {
+    let mut open = registered();
+    step(&mut open, 30_002, Input::Wake);
+    let effects = step(&mut open, 30_003, Input::Reply(frames(&[b"N", &[0; 8]])));
+    assert!(effects.contains(&Effect::Height(1)));
+    assert_eq!(open.height(), 1);
+}
+
+#[test]
+fn a_place_given_to_another_peer_starts_anew() {
+    let mut open = registered();
+    let effects = step(&mut open, 3, Input::Dial(PeerPublicKey([4; 32]), address()));
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::Open(..), Effect::Send(_)]
+    ));
+    assert!(!open.is_registered());
+    assert_eq!(open.height(), 0);
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn input() -> impl Strategy<Value = Input> {
+        let frame = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..10),
+            proptest::sample::select(vec![
+                &b"local"[..],
+                b"R",
+                b"N",
+                b"H",
+                b"B",
+                b"E",
+                b"A",
+                &[0; 8],
+                &[1; 32]
+            ])
+            .prop_map(<[u8]>::to_vec),
+        ];
+        let reply = proptest::collection::vec(frame, 0..7);
+        prop_oneof![
+            6 => reply.prop_map(Input::Reply),
+            2 => Just(Input::Reply(frames(&[b"R", b"local", &[3; 32], &[], &[0; 8]]))),
+            2 => Just(Input::Reply(frames(&[b"N", &[0; 8]]))),
+            1 => (0..4_u8).prop_map(|n| Input::Dial(PeerPublicKey([n; 32]), address())),
+            1 => Just(Input::Close),
+            1 => Just(Input::Broken("connection reset".to_owned())),
+            2 => Just(Input::News(frames(&[b"peer", b"k"]))),
+            3 => (0..9_u64).prop_map(|n| Input::Ask(Question::Block(n))),
+            2 => Just(Input::Wake),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn one_request_is_open_at_a_time_and_each_question_has_one_answer(
+            inputs in proptest::collection::vec((input(), 0..40_000_u64), 0..80)
+        ) {
+            let mut upstream = upstream();
+            let (mut now, mut waits, mut asked, mut answered) = (0, false, 0, 0);
+            for (input, pause) in inputs.into_iter().chain([(Input::Close, 0)]) {
+                now += pause;
+                asked += u32::from(matches!(input, Input::Ask(_)));
+                waits &= !matches!(input, Input::Reply(_));
+                for effect in step(&mut upstream, now, input) {
+                    match effect {
+                        Effect::Open(..) | Effect::Close => waits = false,
+                        Effect::Send(request) => {
+                            prop_assert!(!waits, "a second request");
+                            prop_assert!(request.len() >= 2);
+                            waits = true;
+                        }
+                        Effect::Answered(..) => answered += 1,
+                        _ => {}
+                    }
+                }
+                prop_assert!(upstream.questions.len() <= QUESTIONS_MAX);
+            }
+            prop_assert_eq!(asked, answered);
+        }
+    }
+}

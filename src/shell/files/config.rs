@@ -25,9 +25,11 @@ pub use fields::{Address, Addresses, ChainName, Connect, HexKey, Level, ListenAd
 pub use recorder::{RecorderConfig, RecorderConnect, RecorderPeering};
 pub use sections::{
     Allow, ClientRpc, Control, Database, Discovery, HttpsRpc, Logging, Payment, PaymentUrl,
-    Peering, Proofing, Publishing, Reservoir, Subscribing, Timing,
+    Peering, Proofing, Publishing, Reservoir, Subscribing,
 };
 pub use variables::Variables;
+
+pub use crate::core::timing::Timing;
 
 /// The commented sample: every key with its default.
 pub const SAMPLE: &str = include_str!("../../../docs/bitmarkd.sample.toml");

@@ -128,70 +128,13 @@ fn check_peers(config: &Config, problems: &mut Vec<String>) {
 }
 
 fn check_timing(config: &Config, problems: &mut Vec<String>) {
+    let of_itself = config.timing.check();
+    problems.extend(of_itself.iter().map(|problem| format!("timing.{problem}")));
     let Timing {
-        connector_cycle_ms,
-        upstream_cycle_ms,
-        upstream_timeout_ms,
-        server_timeout_ms,
-        reconnect_delay_ms: _,
         minimum_upstreams,
         dynamic_upstreams,
-        blocks_per_cycle,
-        fork_protection_blocks,
-        sampling_limit,
-        heartbeat_ms,
-        subscription_silence_ms,
-        announce_initial_ms: _,
-        announce_interval_ms,
-        announce_relay_limit_s,
-        announce_expiry_s,
-        probe_interval_ms,
-        probe_timeout_ms,
-        probe_retry_ms,
-        rebroadcast_ms,
+        ..
     } = config.timing;
-    for (key, value) in [
-        ("connector_cycle_ms", connector_cycle_ms),
-        ("upstream_cycle_ms", upstream_cycle_ms),
-        ("upstream_timeout_ms", upstream_timeout_ms),
-        ("server_timeout_ms", server_timeout_ms),
-        ("blocks_per_cycle", blocks_per_cycle),
-        ("fork_protection_blocks", fork_protection_blocks),
-        ("sampling_limit", sampling_limit),
-        ("heartbeat_ms", heartbeat_ms),
-        ("announce_interval_ms", announce_interval_ms),
-        ("announce_expiry_s", announce_expiry_s),
-        ("probe_interval_ms", probe_interval_ms),
-        ("probe_timeout_ms", probe_timeout_ms),
-        ("probe_retry_ms", probe_retry_ms),
-        ("rebroadcast_ms", rebroadcast_ms),
-    ] {
-        if value == 0 {
-            problems.push(format!("timing.{key}: at least 1"));
-        }
-    }
-    let mut below = |low: (&str, u64), high: (&str, u64), why: &str| {
-        if low.1 >= high.1 {
-            problems.push(format!("timing.{}: not below {}: {why}", low.0, high.0));
-        }
-    };
-    below(
-        ("heartbeat_ms", heartbeat_ms),
-        ("subscription_silence_ms", subscription_silence_ms),
-        "publishers like this one would be taken for dead",
-    );
-    let expiry_ms = announce_expiry_s.saturating_mul(1000);
-    below(
-        ("announce_interval_ms", announce_interval_ms),
-        ("announce_expiry_s", expiry_ms),
-        "peers would be forgotten between two announcements",
-    );
-    let relay_limit_ms = announce_relay_limit_s.saturating_mul(1000);
-    below(
-        ("announce_relay_limit_s", relay_limit_ms),
-        ("announce_interval_ms", announce_interval_ms),
-        "announcements would not be taken",
-    );
     let dynamic = if config.peering.dynamic_connections {
         dynamic_upstreams
     } else {

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Levels;
 use super::fields::{Address, Addresses, Connect, HexKey, Level, ListenAddress, ip_list, ip_texts};
-use crate::core::announce;
 
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,78 +281,6 @@ impl Default for Control {
     fn default() -> Self {
         Self {
             socket: "control.socket".into(),
-        }
-    }
-}
-
-/// `[timing]`: the intervals and thresholds of `proto/peer.md`, section 11, and those of the
-/// probes and subscriptions, which the reference lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "each key is described in the sample file")]
-pub struct Timing {
-    pub connector_cycle_ms: u64,
-    pub upstream_cycle_ms: u64,
-    pub upstream_timeout_ms: u64,
-    pub server_timeout_ms: u64,
-    pub reconnect_delay_ms: u64,
-    pub minimum_upstreams: usize,
-    pub dynamic_upstreams: usize,
-    pub blocks_per_cycle: u64,
-    pub fork_protection_blocks: u64,
-    pub sampling_limit: u64,
-    pub heartbeat_ms: u64,
-    pub subscription_silence_ms: u64,
-    pub announce_initial_ms: u64,
-    pub announce_interval_ms: u64,
-    pub announce_relay_limit_s: u64,
-    pub announce_expiry_s: u64,
-    pub probe_interval_ms: u64,
-    pub probe_timeout_ms: u64,
-    pub probe_retry_ms: u64,
-    pub rebroadcast_ms: u64,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        let announce = announce::Timing::default();
-        Self {
-            connector_cycle_ms: 15_000,
-            upstream_cycle_ms: 30_000,
-            upstream_timeout_ms: 60_000,
-            server_timeout_ms: 120_000,
-            reconnect_delay_ms: 5,
-            minimum_upstreams: 3,
-            dynamic_upstreams: 10,
-            blocks_per_cycle: 200,
-            fork_protection_blocks: 60,
-            sampling_limit: 10,
-            heartbeat_ms: 60_000,
-            subscription_silence_ms: 120_000,
-            announce_initial_ms: announce.initial_ms,
-            announce_interval_ms: announce.interval_ms,
-            announce_relay_limit_s: announce.relay_limit_s,
-            announce_expiry_s: announce.expiry_s,
-            probe_interval_ms: announce.probe_interval_ms,
-            probe_timeout_ms: announce.probe_timeout_ms,
-            probe_retry_ms: announce.probe_retry_ms,
-            rebroadcast_ms: 900_000,
-        }
-    }
-}
-
-impl Timing {
-    /// What the announcement machine needs of it.
-    #[must_use]
-    pub const fn announce(&self) -> announce::Timing {
-        announce::Timing {
-            initial_ms: self.announce_initial_ms,
-            interval_ms: self.announce_interval_ms,
-            relay_limit_s: self.announce_relay_limit_s,
-            expiry_s: self.announce_expiry_s,
-            probe_interval_ms: self.probe_interval_ms,
-            probe_timeout_ms: self.probe_timeout_ms,
-            probe_retry_ms: self.probe_retry_ms,
         }
     }
 }
