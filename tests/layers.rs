@@ -103,3 +103,35 @@ fn only_the_codec_names_bincode_and_only_the_store_names_sled() {
         assert!(found.is_empty(), "{}", found.join("\n"));
     }
 }
+
+/// Every name in backquotes of the last column of a table's rows.
+fn named_tests(page: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = std::fs::read_to_string(&path).expect("the page is there");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    rows.filter(|row| row.contains(".md ") || row.contains(".json #"))
+        .filter_map(|row| row.trim_end_matches([' ', '|']).rsplit('|').next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(|name| name.rsplit([':', ' ']).next().unwrap_or(name).to_owned())
+        .filter(|name| name.len() > 12 && name.contains('_') && !name.contains('.'))
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_table_leads_to_exists() {
+    let all: Vec<String> = ["src", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .map(|(_, text)| text)
+        .collect();
+    let exists = |name: &str| all.iter().any(|text| text.contains(&format!("fn {name}(")));
+    for page in ["ARCHITECTURE.md", "proto/live-cases.md"] {
+        let names = named_tests(page);
+        assert!(names.len() > 20, "{page} names {} tests", names.len());
+        let missing: Vec<_> = names.into_iter().filter(|name| !exists(name)).collect();
+        assert!(
+            missing.is_empty(),
+            "{page} names tests that are not there: {missing:?}"
+        );
+    }
+}

@@ -170,12 +170,12 @@ impl TxId {
         reversed(&self.0)
     }
 
-    /// Reads the reversed form.
+    /// Reads the reversed form; blanks in front of it are passed over, as the reference does.
     ///
     /// # Errors
     /// As for the other form.
     pub fn from_display(text: &str) -> Result<Self, IdError> {
-        let mut id: Self = text.parse()?;
+        let mut id: Self = text.trim_start().parse()?;
         id.0.reverse();
         Ok(id)
     }

@@ -4,9 +4,12 @@ mod agree;
 mod catch_up;
 mod confirm;
 mod damage;
+mod dynamic;
 mod families;
 mod liar;
+mod relay;
 mod restart;
 #[allow(dead_code, reason = "shared with the hostile tests")]
 mod stage;
 mod subscribe;
+mod wire;
