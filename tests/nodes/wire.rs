@@ -262,7 +262,7 @@ fn every_input_that_ends_the_reference_is_survived() {
             assert_eq!(reply, [command.as_bytes().to_vec(), b"A".to_vec()]);
         }
     }
-    for cut in [0, 6, 7, 18] {
+    for cut in [1, 6, 7, 18] {
         let mut list = good.to_vec();
         list.extend(&good[..cut]);
         assert_eq!(
