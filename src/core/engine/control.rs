@@ -120,7 +120,7 @@ impl Engine {
             .subscriptions
             .iter()
             .map(
-                |s| json!({"key": s.key, "address": s.address.to_string(), "messages": s.messages}),
+                |s| json!({"key": s.key, "address": s.address.to_string(), "messages": s.messages, "dropped": s.dropped}),
             )
             .collect();
         json!({"upstreams": upstreams, "known": known, "publishers": publishers})

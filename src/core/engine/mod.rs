@@ -162,7 +162,38 @@ struct Subscription {
     socket: SocketId,
     heard: Millis,
     messages: u64,
+    /// Since when the quota is counted, and what was taken of it.
+    counted_from: Millis,
+    items: u64,
+    bytes: u64,
+    dropped: u64,
 }
+
+impl Subscription {
+    /// Whether so many bytes are still within the publisher's quota; a refusal is counted.
+    const fn takes(&mut self, now: Millis, bytes: u64) -> bool {
+        if now >= self.counted_from.saturating_add(QUOTA_MS) {
+            self.counted_from = now;
+            self.items = 0;
+            self.bytes = 0;
+        }
+        let takes = self.items < QUOTA_ITEMS && self.bytes.saturating_add(bytes) <= QUOTA_BYTES;
+        if takes {
+            self.items += 1;
+            self.bytes += bytes;
+        } else {
+            self.dropped += 1;
+        }
+        takes
+    }
+}
+
+/// The time over which a publisher's quota holds (`proto/peer.md`, section 3.2).
+const QUOTA_MS: Millis = 10_000;
+/// Messages that one publisher may bring in that time.
+const QUOTA_ITEMS: u64 = 10_000;
+/// Bytes that one publisher may bring in that time.
+const QUOTA_BYTES: u64 = 128 << 20;
 
 /// A step under way: the store as it will be, and what is to be done.
 struct Step<'a> {

@@ -79,6 +79,13 @@ impl Engine {
 
     pub(super) fn published(&mut self, step: &mut Step<'_>, socket: SocketId, news: News) {
         self.heard(step, socket);
+        let now = step.now.mono;
+        let size = news.size();
+        let subscription = self.subscriptions.iter_mut().find(|s| s.socket == socket);
+        if !subscription.is_some_and(|subscription| subscription.takes(now, size)) {
+            self.stats.refuse("quota of a publisher");
+            return;
+        }
         // Nothing is answered; sources of publishers are apart from those of clients.
         let source = socket | 1 << 63;
         self.take_news(step, news, source);

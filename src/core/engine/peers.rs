@@ -114,6 +114,10 @@ impl Engine {
                 socket,
                 heard: step.now.mono,
                 messages: 0,
+                counted_from: step.now.mono,
+                items: 0,
+                bytes: 0,
+                dropped: 0,
             });
         }
     }

@@ -96,6 +96,21 @@ impl News {
         })
     }
 
+    /// Bytes of its parameters.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let length = |bytes: &Vec<u8>| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match self {
+            Self::Block(bytes)
+            | Self::Assets(bytes)
+            | Self::Issues(bytes)
+            | Self::Transfer(bytes)
+            | Self::Proof(bytes) => length(bytes),
+            Self::Rpc(parameters) | Self::Peer(parameters) => parameters.iter().map(length).sum(),
+            Self::Heart => 0,
+        }
+    }
+
     /// Its command.
     #[must_use]
     pub const fn command(&self) -> &'static str {
