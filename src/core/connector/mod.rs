@@ -146,6 +146,8 @@ enum State {
     },
     Switching {
         peer: Peer,
+        /// What the branch would make it.
+        height: u64,
     },
     Fetching(Fetch),
     Sampling {
@@ -248,7 +250,7 @@ impl Connector {
             Input::Applied => self.applied(local, out),
             Input::Refused(why) => self.refused(now, &why, local, out),
             Input::Switched => {
-                if let State::Switching { peer } = self.state {
+                if let State::Switching { peer, .. } = self.state {
                     self.set_back.remove(&peer.key);
                     self.state = State::Choosing;
                 }
@@ -413,7 +415,7 @@ impl Connector {
             State::Proving { peer, .. }
             | State::Finding { peer, .. }
             | State::Branch { peer, .. }
-            | State::Switching { peer } => Some(*peer),
+            | State::Switching { peer, .. } => Some(*peer),
             State::Fetching(fetch) => Some(fetch.peer),
             _ => None,
         }
@@ -554,7 +556,7 @@ impl Connector {
         blocks.push(packed);
         if due > height {
             let (common, blocks) = (*common, std::mem::take(blocks));
-            self.state = State::Switching { peer };
+            self.state = State::Switching { peer, height: due };
             out.push(Effect::Switch(common, blocks));
         } else {
             out.push(Effect::Ask(
@@ -609,8 +611,13 @@ impl Connector {
             if !self.is_set_back(now, &key) {
                 self.fail(now, key, why, out);
             }
-        } else if let State::Switching { peer } = self.state {
-            self.fail(now, peer.key, why, out);
+        } else if let State::Switching { peer, height } = self.state {
+            if height <= local.height() {
+                // Ours has grown as long meanwhile: what was seen first stays.
+                self.state = State::Choosing;
+            } else {
+                self.fail(now, peer.key, why, out);
+            }
         }
     }
 }

@@ -541,6 +541,42 @@ fn looks_one_block_behind_are_forgotten_at_equal_heights() {
 }
 
 #[test]
+fn a_branch_that_ours_has_caught_up_with_blames_nobody() {
+    let remotes = || {
+        vec![
+            (Some(chain_of(7, 5, 4)), 6),
+            (Some(vec![]), 1),
+            (Some(vec![]), 1),
+        ]
+    };
+    for catches_up in [false, true] {
+        let mut stage = Stage::new(chain_of(5, 5, 4), remotes());
+        stage.local.blocks.borrow_mut().truncate(4);
+        stage.local.blocks.borrow_mut()[3] = 5;
+        let mut inputs = vec![Input::Changed];
+        while let Some(input) = inputs.pop() {
+            for effect in stage.one(input) {
+                match effect {
+                    Effect::Ask(slot, question) => {
+                        let answer = stage.answer(slot, question);
+                        inputs.push(Input::Answered(slot, question, answer));
+                    }
+                    Effect::Switch(..) => inputs.clear(),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(stage.machine.state(), "FetchBlocks");
+        if catches_up {
+            stage.local.blocks.borrow_mut().push(5);
+        }
+        let out = stage.one(Input::Refused("not longer".to_owned()));
+        assert_eq!(blames(&out), !catches_up, "{out:?}");
+        assert_eq!(stage.machine.state(), "Sampling");
+    }
+}
+
+#[test]
 fn with_subscriptions_alone_it_is_normal_at_once() {
     let mut stage = Stage::new(vec![], vec![]);
     stage.machine = Connector::new(
