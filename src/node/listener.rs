@@ -12,7 +12,7 @@ use super::{PROTOCOL_VERSION, Shown};
 use crate::core::chain::Chain;
 use crate::core::engine::Input;
 use crate::core::keys::PeerPublicKey;
-use crate::core::ledger::read;
+use crate::core::listener::look_up;
 use crate::core::listener::reply::Info;
 use crate::core::listener::{
     Asked, Connection, Envelope, News, Reply, ReplyOrder, Request, Ticket,
@@ -190,7 +190,7 @@ impl Readers {
                     if stopped.load(Ordering::SeqCst) {
                         return;
                     }
-                    let reply = look_up(chain, &store, &request);
+                    let reply = from_store(chain, &store, &request);
                     let _ = answer.send((ticket, reply));
                     waker.wake();
                 }
@@ -221,17 +221,10 @@ impl Drop for Readers {
     }
 }
 
-fn look_up(chain: &Chain, store: &Store, request: &Request) -> Reply {
+fn from_store(chain: &Chain, store: &Store, request: &Request) -> Reply {
     match request {
-        Request::Block(number) => match read::block(store, *number) {
-            Ok(Some(packed)) => Reply::block(packed),
-            _ => Reply::block_not_found(),
-        },
-        Request::Digest(0 | 1) => Reply::digest(&chain.genesis_digest),
-        Request::Digest(number) => match read::digest(store, *number) {
-            Ok(Some(digest)) => Reply::digest(&digest),
-            _ => Reply::block_not_found(),
-        },
+        Request::Block(number) => look_up::block(store, *number),
+        Request::Digest(number) => look_up::digest(chain, store, *number),
         _ => Reply::block_not_found(),
     }
 }

@@ -95,6 +95,11 @@ impl Pipeline {
         true
     }
 
+    fn push_first(&mut self, work: Work) {
+        self.bytes += work.bytes();
+        self.waiting.push_front(work);
+    }
+
     fn pop(&mut self) -> Option<Work> {
         let work = self.waiting.pop_front()?;
         self.bytes -= work.bytes();
@@ -135,13 +140,10 @@ impl Engine {
 
     /// A block for the connector.
     pub(super) fn fetched(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
+        // The connector has one under way at most; news never keep it out.
         let origin = Origin::Fetched;
-        if self.blocks.push(Work::One { packed, origin }, true) {
-            self.pump(step);
-        } else {
-            let why = connector::Input::Refused("block queue is full".to_owned());
-            self.connect_on_time(step, why);
-        }
+        self.blocks.push_first(Work::One { packed, origin });
+        self.pump(step);
     }
 
     /// A branch for the connector.
@@ -275,6 +277,10 @@ impl Engine {
             let applied = ledger.apply(&trial, packed, digest, step.now.wall)?;
             trial.extend(applied.batch.clone());
             all.push(applied);
+        }
+        // News may have gone in while digests were computed: the first seen stays.
+        if ledger.height() <= self.ledger.height() {
+            return Err(BlockError::PreviousDigest.into());
         }
         let batch = trial.into_batch();
         step.state.extend(batch);

@@ -4,6 +4,7 @@
 use super::{Effect, Engine, Importance, SocketId, Source, Step};
 use crate::core::announce::{self, Registration};
 use crate::core::connector::Mode;
+use crate::core::listener::look_up;
 use crate::core::listener::{Asked, News, RegisterRequest, Reply, Request, Ticket};
 use crate::core::reservoir::{self, Command, Refusal};
 
@@ -31,16 +32,11 @@ impl Engine {
                 step.out.push(Effect::Reply(ticket, reply));
                 return;
             }
-            // The socket thread answers these itself; here they are answered all the same.
+            // The socket thread and the readers answer these; here they are answered all the same.
             Request::Height => Reply::height(self.ledger.height()),
-            Request::Digest(number) => match self.ledger.digest_of(&step.state, number) {
-                Ok(digest) => Reply::digest(&digest),
-                Err(_) => Reply::block_not_found(),
-            },
-            Request::Block(number) => match crate::core::ledger::read::block(&step.state, number) {
-                Ok(Some(packed)) => Reply::block(packed),
-                _ => Reply::block_not_found(),
-            },
+            Request::Digest(number) => look_up::digest(self.settings.chain, &step.state, number),
+            Request::Block(number) => look_up::block(&step.state, number),
+            // `I` holds the version, which the shell knows and answers with.
             Request::Info | Request::Nothing => Reply::acknowledge(&command),
             Request::News(news) => {
                 let verdict = self.take_news(step, news, source);
