@@ -10,7 +10,7 @@ HOURS ?= 4
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs
+.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs bench
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,3 +48,6 @@ testnet-stop: ## ends all of the test network
 certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark PUBLISH=1
 	@$(RELEASE)/bitmarkd make-certs --name "$(NAME)" $(if $(HOSTS),--hosts "$(HOSTS)") \
 	  --chain $(if $(filter command line environment,$(origin CHAIN)),$(CHAIN),bitmark) $(if $(PUBLISH),--publish)
+
+bench: setup ## what is measured, as ratios in one run
+	$(CARGO) bench --locked
