@@ -4,6 +4,7 @@
 use bitmarkd::core::block::{DigestMemory, Header, digest};
 use bitmarkd::core::chain::LOCAL;
 use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
+use bitmarkd::core::keys::PrivateKey;
 use bitmarkd::core::mining::assembly::assemble;
 use bitmarkd::core::mining::work::Work;
 use bitmarkd::core::mining::{
@@ -317,13 +318,22 @@ fn assembly(case: &Case, cases: &[Case]) {
 }
 
 fn signing_key(case: &Case) {
-    for field in [
-        "file",
-        "account",
+    let key = PrivateKey::from_signing_key_file(case.text("file")).expect("a seed");
+    let bytes = key.to_bytes();
+    let private = bytes.get(1..).unwrap_or_default();
+    case.expect("private_key", hex::encode(private));
+    case.expect(
         "public_key",
-        "private_key",
+        hex::encode(private.get(32..).unwrap_or_default()),
+    );
+    case.expect(
         "private_tag_form",
-    ] {
-        case.set_aside(field, "the signing key file is read by the keys part");
+        format!("PRIVATE:{}", hex::encode(&*bytes)),
+    );
+    let account = key.account().map(|account| account.to_string());
+    case.expect("account", account.unwrap_or_default());
+    let again = PrivateKey::from_signing_key_file(case.text("private_tag_form"));
+    if again.as_ref() != Ok(&key) {
+        case.fail("private_tag_form", "does not read back");
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::target::Node;
 use super::{Exit, TIMED_OUT};
+use crate::core::block::dump::ShownRecord;
 use crate::core::block::{HEADER_BYTES, Header, crc};
 use crate::core::chain::Chain;
 use crate::core::id::{PayNonce, TxId};
@@ -39,6 +40,23 @@ pub fn records(chain: &Chain, packed: &[u8]) -> anyhow::Result<Vec<InBlock>> {
         rest = left;
     }
     Ok(all)
+}
+
+/// The records of a packed block as its JSON form shows them.
+///
+/// # Errors
+/// It is none.
+pub fn shown(chain: &Chain, packed: &[u8]) -> anyhow::Result<Vec<ShownRecord>> {
+    records(chain, packed)?
+        .into_iter()
+        .map(|found| {
+            Ok(ShownRecord {
+                id: found.id,
+                type_name: found.record.type_name(),
+                data: serde_json::from_str(&found.record.to_json())?,
+            })
+        })
+        .collect()
 }
 
 /// The nonce that a proof for issues starts from: the check value of the newest block, at height 1

@@ -61,16 +61,7 @@ fn record(chain: &Chain, bytes: &[u8]) -> anyhow::Result<Value> {
 
 fn block(chain: &Chain, bytes: &[u8]) -> anyhow::Result<Value> {
     let (header, _) = Header::unpack(bytes)?;
-    let records = chain::records(chain, bytes)?
-        .into_iter()
-        .map(|found| {
-            Ok(dump::ShownRecord {
-                id: found.id,
-                type_name: found.record.type_name(),
-                data: serde_json::from_str(&found.record.to_json())?,
-            })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let records = chain::shown(chain, bytes)?;
     // The digest costs half a second on most chains and is not asked for here.
     let mut value = dump::to_json(&BlockDigest::default(), &header, &records);
     if let Some(object) = value.as_object_mut() {

@@ -15,7 +15,7 @@ mod trace;
 mod transfer;
 mod watch;
 
-pub use chain::records;
+pub use chain::shown;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 use thiserror::Error;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::target::Target;
 use super::{Output, chain, push, watch};
-use crate::core::block::{HEADER_BYTES, Header, dump};
+use crate::core::block::{Header, dump};
 use crate::core::keys::PeerPublicKey;
 use crate::core::wire::connection::{Connection, list, pack_list};
 
@@ -172,17 +172,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
 fn block_json(node: &super::target::Node, number: u64, packed: &[u8]) -> anyhow::Result<Value> {
     let digest = node.digest(number)?;
     let (header, _) = Header::unpack(packed)?;
-    let records = chain::records(node.chain(), packed)?
-        .into_iter()
-        .map(|found| {
-            Ok(dump::ShownRecord {
-                id: found.id,
-                type_name: found.record.type_name(),
-                data: serde_json::from_str(&found.record.to_json())?,
-            })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    debug_assert!(packed.len() >= HEADER_BYTES);
+    let records = chain::shown(node.chain(), packed)?;
     Ok(dump::to_json(&digest, &header, &records))
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Tell;
 use super::blocks::{existing, height, progress};
 use super::identities::{chain_named, ending};
-use crate::cli::client::records;
+use crate::cli::client::shown;
 use crate::core::block::{DigestMemory, Header, digest, dump};
 use crate::core::chain::Chain;
 use crate::core::ledger::read;
@@ -73,16 +73,7 @@ fn json_of(
         Some(digest) => digest,
         None => digest(&chain.digest, &header.pack(), memory),
     };
-    let shown = records(chain, &packed)?
-        .into_iter()
-        .map(|found| {
-            Ok(dump::ShownRecord {
-                id: found.id,
-                type_name: found.record.type_name(),
-                data: serde_json::from_str(&found.record.to_json())?,
-            })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let shown = shown(chain, &packed)?;
     Ok(dump::to_json(&digest, &header, &shown))
 }
 
