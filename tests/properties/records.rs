@@ -184,9 +184,8 @@ fn take(bytes: &[u8]) -> Result<(), TestCaseError> {
 
 /// Runs `bytes` through the parser and fails when too few of any kind got beyond the first field.
 fn run(cases: u32, strategy: &impl Strategy<Value = (u64, Vec<u8>)>) {
-    const NONE: Cell<u32> = Cell::new(0);
-    let tried = [NONE; KINDS as usize + 1];
-    let passed = [NONE; KINDS as usize + 1];
+    let tried: [Cell<u32>; KINDS as usize + 1] = Default::default();
+    let passed: [Cell<u32>; KINDS as usize + 1] = Default::default();
     let config = Config {
         cases,
         failure_persistence: None,
