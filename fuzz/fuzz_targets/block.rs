@@ -4,20 +4,20 @@
 
 use bitmarkd::core::block::{Compact, HEADER_BYTES, Header};
 use bitmarkd::core::chain::DEVNET;
-use bitmarkd::core::id::{BlockDigest, TxId};
+use bitmarkd::core::id::TxId;
 use bitmarkd::core::ledger::Ledger;
 use bitmarkd::core::record::{Record, merkle};
 use bitmarkd::core::state::MemoryStore;
+use bitmarkd_fuzz::{NOW, PROVEN, VALID, mutate};
 use libfuzzer_sys::fuzz_target;
 
 /// Puts it in and takes it off again.
 fn put(packed: &[u8]) {
     let mut store = MemoryStore::new();
     let mut ledger = Ledger::empty(&DEVNET);
-    let now = DEVNET.genesis_timestamp + 10;
+    let now = NOW.wall;
     let _ = ledger.precheck(packed, now);
-    let proven = BlockDigest([0; 32]);
-    if let Ok(applied) = ledger.apply(&store, packed, proven, now) {
+    if let Ok(applied) = ledger.apply(&store, packed, PROVEN, now) {
         store.apply(&applied.batch);
         let undone = ledger.undo_top(&store).expect("what went in comes off");
         store.apply(&undone.batch);
@@ -26,6 +26,9 @@ fn put(packed: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
+    let mut valid = VALID[2].1.clone();
+    mutate(&mut valid, bytes);
+    put(&valid);
     let Ok((header, rest)) = Header::unpack(bytes) else {
         return;
     };

@@ -7,7 +7,7 @@ use bitmarkd::core::engine::{Effect, Engine, Input};
 use bitmarkd::core::id::BlockDigest;
 use bitmarkd::core::listener::{Asked, Ticket, request};
 use bitmarkd::core::state::MemoryStore;
-use bitmarkd_fuzz::{NOW, messages, settings};
+use bitmarkd_fuzz::{NOW, PROVEN, VALID, messages, mutate, settings};
 use libfuzzer_sys::fuzz_target;
 
 fn asked(asked: Asked) -> Input {
@@ -27,7 +27,7 @@ fn perform(effects: Vec<Effect>, store: &mut MemoryStore, digests: &mut Vec<(u64
                 store.apply(&batch);
                 perform(after, store, digests);
             }
-            Effect::Digest(request, _) => digests.push((request, BlockDigest([0; 32]))),
+            Effect::Digest(request, _) => digests.push((request, PROVEN)),
             Effect::Fatal(why) => panic!("{why}"),
             _ => {}
         }
@@ -49,7 +49,14 @@ fuzz_target!(|bytes: &[u8]| {
         let frame = || frames.first().cloned().unwrap_or_default();
         let input = match kind % 16 {
             0 => Asked::read(&DEVNET, frames).ok().map(asked),
-            1..=4 => Asked::read(&DEVNET, of_ours()).ok().map(asked),
+            1 | 2 => {
+                let at = usize::from(kind / 16) % VALID.len();
+                let (command, mut parameter) = VALID[at].clone();
+                mutate(&mut parameter, &frame());
+                let body = vec![name.clone(), command.into(), parameter];
+                Asked::read(&DEVNET, body).ok().map(asked)
+            }
+            3 | 4 => Asked::read(&DEVNET, of_ours()).ok().map(asked),
             5 | 6 => {
                 request::published(&DEVNET, of_ours()).map(|news| Input::Published(socket, news))
             }

@@ -1,10 +1,19 @@
-//! What the fuzz targets share: messages out of bytes, and a node without sockets.
+//! What the fuzz targets share: messages out of bytes, a node without sockets, and what is valid
+//! for it, since no fuzzer guesses a signature.
+
+use std::sync::LazyLock;
 
 use bitmarkd::core::announce;
-use bitmarkd::core::chain::Chain;
+use bitmarkd::core::block::{Compact, Header};
+use bitmarkd::core::chain::{Chain, DEVNET};
 use bitmarkd::core::connector;
+use bitmarkd::core::currency::{Currency, Payments, address};
 use bitmarkd::core::engine::{Settings, StaticPeer, Timing};
-use bitmarkd::core::keys::PeerPublicKey;
+use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
+use bitmarkd::core::keys::{PeerPublicKey, PrivateKey};
+use bitmarkd::core::record::{
+    AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record, merkle, sign,
+};
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::time::Now;
 use bitmarkd::core::upstream;
@@ -46,6 +55,93 @@ pub fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<Vec<u8>>)> {
         all.push((*kind, frames.take(usize::from(count % 8)).collect()));
     }
     all
+}
+
+/// The digest that every block has here.
+pub const PROVEN: BlockDigest = BlockDigest([0; 32]);
+
+/// News that are taken one after the other: command and parameter.
+pub static VALID: LazyLock<Vec<(&'static str, Vec<u8>)>> = LazyLock::new(valid);
+
+fn valid() -> Vec<(&'static str, Vec<u8>)> {
+    let key = PrivateKey::from_ed25519_seed(&[1; 32], DEVNET.testing);
+    let owner = key.account().expect("a key has an account");
+    let signed = |mut record| sign(&mut record, &key).expect("a valid record");
+    let asset = signed(Record::AssetData(AssetData {
+        name: b"name".to_vec(),
+        fingerprint: b"fingerprint".to_vec(),
+        metadata: b"a\0b".to_vec(),
+        registrant: owner,
+        signature: Vec::new(),
+    }));
+    let issue = |nonce| {
+        signed(Record::BitmarkIssue(BitmarkIssue {
+            asset_id: AssetId::of(b"fingerprint"),
+            owner,
+            nonce,
+            signature: Vec::new(),
+        }))
+    };
+    let (one, two) = (issue(0), issue(1));
+    let transfer = signed(Record::BitmarkTransferUnratified(
+        BitmarkTransferUnratified {
+            link: TxId::of(&one),
+            escrow: None,
+            owner,
+            signature: Vec::new(),
+        },
+    ));
+    let text = |hash| address::encode(111, &[hash; 20]).into_bytes();
+    let payments = [(Currency::Bitcoin, text(1)), (Currency::Litecoin, text(2))];
+    let foundation = signed(Record::BlockFoundation(BlockFoundation {
+        version: DEVNET.rules.foundation_version,
+        payments: Payments(payments.into()),
+        owner,
+        nonce: DEVNET.rules.foundation_nonce,
+        signature: Vec::new(),
+    }));
+    let block = |number, previous_block, records: &[&Vec<u8>]| {
+        let records: Vec<&Vec<u8>> = [&foundation]
+            .into_iter()
+            .chain(records.iter().copied())
+            .collect();
+        let ids: Vec<TxId> = records.iter().map(|record| TxId::of(record)).collect();
+        let header = Header {
+            version: 2,
+            transaction_count: u16::try_from(ids.len()).expect("few records"),
+            number,
+            previous_block,
+            merkle_root: merkle::root(&ids),
+            timestamp: NOW.wall,
+            difficulty: Compact::ONE,
+            nonce: 0,
+        };
+        let mut packed = header.pack().to_vec();
+        records
+            .into_iter()
+            .for_each(|record| packed.extend_from_slice(record));
+        packed
+    };
+    vec![
+        ("assets", asset.clone()),
+        ("issues", [one.clone(), two.clone()].concat()),
+        ("block", block(2, DEVNET.genesis_digest, &[&asset, &one])),
+        ("transfer", transfer.clone()),
+        ("issues", two),
+        ("block", block(3, PROVEN, &[&transfer])),
+    ]
+}
+
+/// Changes one byte for every three: where, twice, and which bits.
+pub fn mutate(bytes: &mut [u8], mutations: &[u8]) {
+    for mutation in mutations.chunks_exact(3) {
+        if let [high, low, bits] = *mutation
+            && let Some(at) = usize::from(u16::from_be_bytes([high, low])).checked_rem(bytes.len())
+            && let Some(byte) = bytes.get_mut(at)
+        {
+            *byte ^= bits;
+        }
+    }
 }
 
 /// A node with two peers that is Normal from the beginning.
