@@ -7,10 +7,11 @@ export CARGO_TERM_COLOR ?= never
 NODES ?= 4
 CHAIN ?= devnet
 HOURS ?= 4
+TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs bench
+.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs bench fuzz soak
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +48,25 @@ testnet-stop: ## ends all of the test network
 
 certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark PUBLISH=1
 	@$(RELEASE)/bitmarkd make-certs --name "$(NAME)" $(if $(HOSTS),--hosts "$(HOSTS)") \
-	  --chain $(if $(filter command line environment,$(origin CHAIN)),$(CHAIN),bitmark) $(if $(PUBLISH),--publish)
+	  --chain $(if $(filter command environment,$(firstword $(origin CHAIN))),$(CHAIN),bitmark) $(if $(PUBLISH),--publish)
 
 bench: setup ## what is measured, as ratios in one run
 	$(CARGO) bench --locked
+
+# Without a sanitizer the targets build with stable Rust; what they look for are panics,
+# overflows, endless loops and memory.
+define FUZZ
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --locked
+	@set -e; for target in $(or $(TARGET),$$($(CARGO) fuzz list)); do \
+	  echo "== $$target: $(TIME) s"; \
+	  $(CARGO) fuzz run $$target -s none -- -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048; \
+	done
+endef
+
+fuzz: TIME = 60
+fuzz: setup ## every fuzz target for a minute: TARGET=one TIME=seconds
+	$(FUZZ)
+
+soak: TIME = 3600
+soak: setup ## the same for TIME=3600 seconds each
+	$(FUZZ)
