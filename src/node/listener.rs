@@ -81,7 +81,13 @@ impl PeerService {
         })
     }
 
-    fn asked(&mut self, ticket: Ticket, source: u64, client: Option<[u8; 32]>, asked: Asked) {
+    fn asked(
+        &mut self,
+        ticket: Ticket,
+        connection: &Connection,
+        client: Option<[u8; 32]>,
+        asked: Asked,
+    ) {
         match asked.request {
             Request::Info => self.answer(ticket, self.info()),
             Request::Height => self.answer(ticket, Reply::height(self.shown.get().height)),
@@ -94,16 +100,16 @@ impl PeerService {
                 }
             }
             Request::Register(_) | Request::News(_) => {
-                let command = asked.command.clone();
                 let input = Input::Request {
                     ticket,
-                    source,
+                    source: source_of(client),
                     client,
                     asked,
                 };
-                // There is room for every request that can be open; during the stop there is not.
+                // There is room for every request that can be open. During the stop there is not:
+                // what is not taken is not acknowledged.
                 if self.inputs.try_send(input).is_err() {
-                    self.answer(ticket, Reply::acknowledge(&command));
+                    self.order.gone(connection);
                 }
             }
         }
@@ -131,17 +137,16 @@ impl Service for PeerService {
         let Some((envelope, body)) = Envelope::split(frames) else {
             return;
         };
-        let Some(ticket) = self.order.open(Connection { socket, id }, envelope) else {
+        let connection = Connection { socket, id };
+        let Some(ticket) = self.order.open(connection.clone(), envelope) else {
             return;
         };
         match Asked::read(self.chain, body) {
             Err(reply) => self.answer(ticket, reply),
-            Ok(asked) if received.over_bytes => {
-                self.answer(ticket, Reply::acknowledge(&asked.command));
-            }
+            // Of a message that is too large as a whole the parameters in front count, as of one
+            // that has more of them than its command takes.
             Ok(asked) => {
-                let source = source_of(received.client);
-                self.asked(ticket, source, received.client, asked);
+                self.asked(ticket, &connection, received.client, asked);
             }
         }
     }

@@ -10,7 +10,8 @@ pub const MAX_BYTES: usize = 5_100_000;
 pub struct Received {
     /// The frames in front.
     pub frames: Vec<Vec<u8>>,
-    /// Whether a frame was dropped for its bytes; the frames kept are no whole message then.
+    /// Whether frames were dropped for their bytes; those kept are the ones in front of them. The
+    /// first large frame of a message is never among the dropped.
     pub over_bytes: bool,
     /// The key of the client's CURVE session, from the access thread.
     pub client: Option<[u8; 32]>,
@@ -38,9 +39,8 @@ pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
                 .and_then(|key| key.try_into().ok());
         }
         total = total.saturating_add(frame.len());
-        if total > MAX_BYTES {
-            received.over_bytes |= received.frames.len() < MAX_FRAMES;
-        } else if received.frames.len() < MAX_FRAMES {
+        received.over_bytes |= total > MAX_BYTES && received.frames.len() < MAX_FRAMES;
+        if !received.over_bytes && received.frames.len() < MAX_FRAMES {
             received.frames.push(frame.to_vec());
         }
         if !more {
