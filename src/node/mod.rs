@@ -267,7 +267,7 @@ impl Node {
             inputs.clone(),
             reader.queue(),
             answers,
-            access,
+            access.clone(),
             Arc::clone(&stop),
         ))?;
         let submission = submission_bound
@@ -275,6 +275,7 @@ impl Node {
                 let service = submission::SubmissionService::new(
                     inputs.clone(),
                     submission_answers,
+                    access.clone(),
                     Arc::clone(&stop),
                 );
                 bound.serve(service)

@@ -79,7 +79,8 @@ impl Performer {
     }
 }
 
-/// What the outgoing sockets tell, as inputs. A full queue drops what publishers say; replies wait.
+/// What the outgoing sockets tell, as inputs. What publishers say takes half of the queue at most,
+/// so that requests and replies always have room.
 pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>) {
     match news {
         News::Received(id, frames) => {
@@ -91,14 +92,17 @@ pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>) {
             if is_message {
                 let input = request::published(chain, frames)
                     .map_or(Input::PublishedOther(id), |news| Input::Published(id, news));
-                let _ = inputs.try_send(input);
+                let half = inputs.capacity().unwrap_or(usize::MAX) / 2;
+                if inputs.len() < half {
+                    let _ = inputs.try_send(input);
+                }
             } else {
-                let _ = inputs.try_send(Input::Reply(id, frames));
+                let _ = inputs.send(Input::Reply(id, frames));
             }
         }
         News::Connected(_) => {}
         News::Failed(id, why) => {
-            let _ = inputs.try_send(Input::Broken(id, why));
+            let _ = inputs.send(Input::Broken(id, why));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rand::RngCore as _;
@@ -19,7 +20,8 @@ use crate::core::reservoir::{Caps, SWEEP_MS};
 use crate::core::wire::connection::{Connection, pack_list};
 use crate::core::{connector, upstream};
 use crate::shell::files::config::{Address, Config, Connect, Nodes};
-use crate::shell::files::{certificate, dns, identity};
+use crate::shell::files::identity::{self, IdentityError};
+use crate::shell::files::{certificate, dns};
 
 /// A peer known before the start: key, listeners, time.
 pub type Known = ([u8; 32], Vec<u8>, u64);
@@ -71,6 +73,17 @@ fn peers(own: &PeerPublicKey, list: &[Connect]) -> anyhow::Result<Vec<StaticPeer
         .collect()
 }
 
+/// Reads a key pair. Only where there is none is it said how to make one: a damaged one is the
+/// name of the node, and worth its backup.
+fn keys(public: &Path, private: &Path, command: &str) -> anyhow::Result<PeerPrivateKey> {
+    identity::read(public, private).map_err(|error| match error {
+        IdentityError::NotFound(_) => {
+            anyhow::Error::from(error).context(format!("make the keys with `bitmarkd {command}`"))
+        }
+        other => other.into(),
+    })
+}
+
 /// Reads everything that the configuration names.
 ///
 /// # Errors
@@ -78,14 +91,20 @@ fn peers(own: &PeerPublicKey, list: &[Connect]) -> anyhow::Result<Vec<StaticPeer
 pub fn read(config: &Config) -> anyhow::Result<Setup> {
     let chain = Chain::named(config.chain.name())?;
     let peering = &config.peering;
-    let peer_key = identity::read(&peering.public_key, &peering.private_key)
-        .context("the peer service has no keys; make them with `bitmarkd gen-peer-identity`")?;
+    let peer_key = keys(
+        &peering.public_key,
+        &peering.private_key,
+        "gen-peer-identity",
+    )?;
     let publish_key = if config.publishing.broadcast.is_empty() {
         peer_key.clone()
     } else {
         let publishing = &config.publishing;
-        identity::read(&publishing.public_key, &publishing.private_key)
-            .context("the publisher has no keys; make them with `bitmarkd gen-peer-identity`")?
+        keys(
+            &publishing.public_key,
+            &publishing.private_key,
+            "gen-peer-identity",
+        )?
     };
     let own = peer_key.public_key();
     let announced: Vec<Connection> = peering
@@ -172,7 +191,11 @@ fn mining_setup(
         return Ok((crate::shell::zmq::requester::fresh_key(), None));
     }
     let hint = "mining has no keys; make them with `bitmarkd gen-proof-identity`";
-    let key = identity::read(&proofing.public_key, &proofing.private_key).context(hint)?;
+    let key = keys(
+        &proofing.public_key,
+        &proofing.private_key,
+        "gen-proof-identity",
+    )?;
     let text = std::fs::read_to_string(&proofing.signing_key)
         .with_context(|| proofing.signing_key.display().to_string())
         .context(hint)?;

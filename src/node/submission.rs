@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::core::engine::Input;
+use crate::core::keys::PeerPublicKey;
 use crate::core::listener::{Connection, Envelope, ReplyOrder, Ticket};
+use crate::core::mining::machine::WAITING_OF_CLIENT_MAX;
 use crate::core::mining::submission;
-use crate::shell::zmq::Frames;
 use crate::shell::zmq::monitor::Event;
 use crate::shell::zmq::receive::Received;
 use crate::shell::zmq::server::Service;
+use crate::shell::zmq::{Access, Frames};
 
 /// The service.
 pub struct SubmissionService {
@@ -20,7 +22,8 @@ pub struct SubmissionService {
     inputs: Sender<Input>,
     answers: Receiver<(u64, String)>,
     leaving: VecDeque<(usize, Frames)>,
-    open: BTreeMap<u64, Ticket>,
+    open: BTreeMap<u64, (Ticket, Option<[u8; 32]>)>,
+    access: Access,
     stop: Arc<AtomicBool>,
 }
 
@@ -29,6 +32,7 @@ impl SubmissionService {
     pub fn new(
         inputs: Sender<Input>,
         answers: Receiver<(u64, String)>,
+        access: Access,
         stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -37,6 +41,7 @@ impl SubmissionService {
             answers,
             leaving: VecDeque::new(),
             open: BTreeMap::new(),
+            access,
             stop,
         }
     }
@@ -49,8 +54,11 @@ impl SubmissionService {
 
 impl Service for SubmissionService {
     fn message(&mut self, socket: usize, received: Received) {
+        let banned = received
+            .client
+            .is_some_and(|key| self.access.is_banned(&PeerPublicKey(key)));
         let mut frames = received.frames;
-        if frames.is_empty() {
+        if banned || frames.is_empty() {
             return;
         }
         let id = frames.remove(0);
@@ -65,7 +73,16 @@ impl Service for SubmissionService {
         } else {
             body.swap_remove(0)
         };
-        self.open.insert(ticket.0, ticket);
+        let of_client = self
+            .open
+            .values()
+            .filter(|(_, client)| *client == received.client)
+            .count();
+        if of_client >= WAITING_OF_CLIENT_MAX {
+            self.answer(ticket, submission::reply("", false));
+            return;
+        }
+        self.open.insert(ticket.0, (ticket, received.client));
         if self
             .inputs
             .try_send(Input::Submission(ticket.0, frame))
@@ -78,7 +95,7 @@ impl Service for SubmissionService {
 
     fn woken(&mut self) {
         while let Ok((client, text)) = self.answers.try_recv() {
-            if let Some(ticket) = self.open.remove(&client) {
+            if let Some((ticket, _)) = self.open.remove(&client) {
                 self.answer(ticket, text);
             }
         }

@@ -93,9 +93,9 @@ impl Output {
     /// Prints a result: as JSON, or the text for people.
     fn show(self, value: &Value, people: impl AsRef<str>) {
         if self.json {
-            println!("{value}");
+            outln!("{value}");
         } else {
-            println!("{}", people.as_ref());
+            outln!("{}", people.as_ref());
         }
     }
 
@@ -127,7 +127,7 @@ pub fn run(cli: Cli) -> u8 {
         Err(error) => {
             let status = error.downcast_ref::<Exit>().map_or(1, |exit| exit.status);
             if output.json {
-                println!("{}", serde_json::json!({"error": format!("{error:#}")}));
+                outln!("{}", serde_json::json!({"error": format!("{error:#}")}));
             }
             eprintln!("bitmark-cli: {error:#}");
             status

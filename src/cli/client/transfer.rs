@@ -109,8 +109,10 @@ fn sent(packed: &[u8], output: Output) {
     output.show(
         &json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
         format!(
-            "received: transfer {id}\nit is mined once its fee was paid under payment id {pay_id}\n\
-             (in a test network: bitmark-cli pay --simulate {pay_id} --network DIR)"
+            "received: transfer {id}\nwhether it is accepted, the protocol does not tell: another transfer of the same \
+             bitmark may have come first.\nIt is mined once its fee was paid under payment id {pay_id}; do not pay \
+             real coins before the node shows it as pending\n\
+             (in a test network: bitmark-cli status {id}, then pay --simulate {pay_id}, both with --network DIR)"
         ),
     );
 }
@@ -163,6 +165,15 @@ pub(super) fn pay(args: &PayArgs, output: Output) -> anyhow::Result<()> {
     }
     if told.is_empty() {
         bail!("no node of the test network is running");
+    }
+    if told
+        .iter()
+        .all(|entry| entry["answer"]["status"] == "Unknown")
+    {
+        bail!(
+            "no node knows payment id {}: nothing waits for it",
+            args.pay_id
+        );
     }
     let lines: Vec<String> = told
         .iter()

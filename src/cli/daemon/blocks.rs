@@ -107,7 +107,7 @@ pub(super) fn delete_down(config: &Config, number: u64, tell: Tell) -> anyhow::R
         Some(store) => take_off(&store, chain_named(config.chain.name())?, number, tell)?,
         None => 1,
     };
-    println!("reduced height to: {height}");
+    outln!("reduced height to: {height}");
     Ok(())
 }
 

@@ -140,7 +140,7 @@ impl Ctl {
 /// No node answers, or it refuses.
 pub fn run(socket: &Path, ctl: &Ctl) -> anyhow::Result<()> {
     let answer = control::call(socket, &ctl.request()?)?;
-    println!("{}", serde_json::to_string_pretty(&answer)?);
+    outln!("{}", serde_json::to_string_pretty(&answer)?);
     Ok(())
 }
 

@@ -13,11 +13,11 @@ use crate::shell::files::{certificate, dns};
 
 pub(super) fn run(config: &Config) -> anyhow::Result<()> {
     let record = record(config)?;
-    println!("rpc fingerprint: {}", hex::encode(record.fingerprint));
-    println!("rpc port:        {}", record.rpc_port);
-    println!("connect port:    {}", record.connect_port);
-    println!("public key:      {}", hex::encode(record.public_key));
-    println!("TXT \"{record}\"");
+    outln!("rpc fingerprint: {}", hex::encode(record.fingerprint));
+    outln!("rpc port:        {}", record.rpc_port);
+    outln!("connect port:    {}", record.connect_port);
+    outln!("public key:      {}", hex::encode(record.public_key));
+    outln!("TXT \"{record}\"");
     Ok(())
 }
 

@@ -177,7 +177,7 @@ struct Tell {
 impl Tell {
     fn say(self, text: impl AsRef<str>) {
         if !self.quiet {
-            println!("{}", text.as_ref());
+            outln!("{}", text.as_ref());
         }
     }
 }

@@ -98,7 +98,7 @@ fn generate_identity(cli: &Cli, prefix: Option<&Path>) -> anyhow::Result<()> {
     };
     identity::write(&fresh_key(), &public, &private)?;
     if !cli.quiet {
-        println!("key pair in {} and {}", public.display(), private.display());
+        outln!("key pair in {} and {}", public.display(), private.display());
     }
     Ok(())
 }

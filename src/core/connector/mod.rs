@@ -252,6 +252,8 @@ impl Connector {
             Input::Switched => {
                 if let State::Switching { peer, .. } = self.state {
                     self.set_back.remove(&peer.key);
+                    // The operator's word was for one fork.
+                    self.accept_fork = None;
                     self.state = State::Choosing;
                 }
             }
@@ -270,6 +272,19 @@ impl Connector {
         }
         if let State::Sampling { samples } = self.state {
             self.sample(now, samples, is_cycle, local, out);
+        }
+        if let State::Fetching(fetch) = &mut self.state
+            && self.putting.is_none()
+        {
+            // Blocks may have come another way meanwhile.
+            let height = local.height();
+            fetch.waiting.retain(|number, _| *number > height);
+            if height >= fetch.last {
+                self.state = State::Choosing;
+            } else {
+                fetch.ask = fetch.ask.max(height.saturating_add(1));
+                self.go_on(local, out);
+            }
         }
         if matches!(self.state, State::Choosing) && self.putting.is_none() {
             self.choose(now, is_cycle, local, out);

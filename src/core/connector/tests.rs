@@ -680,3 +680,27 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn blocks_that_came_another_way_meanwhile_leave_nobody_waiting() {
+    let mut stage = Stage::new(vec![], vec![(Some(vec![0; 9]), 3), (None, 1), (None, 1)]);
+    let mut out = Vec::new();
+    let step = |stage: &mut Stage, input, out: &mut Vec<Effect>| {
+        out.clear();
+        stage.machine.step(stage.now, input, &stage.local, out);
+    };
+    step(&mut stage, Input::Changed, &mut out);
+    let packed = |stage: &Stage, number| stage.remotes[0].as_ref().unwrap().packed(number).unwrap();
+    let two = packed(&stage, 2);
+    let answer = Input::Answered(0, Question::Block(2), Answer::Block(two.clone()));
+    step(&mut stage, answer, &mut out);
+    stage.local.take(&two);
+    // Block 3 is asked for, and comes as news before its answer.
+    let three = packed(&stage, 3);
+    step(&mut stage, Input::Applied, &mut out);
+    stage.local.take(&three);
+    step(&mut stage, Input::Changed, &mut out);
+    let answer = Input::Answered(0, Question::Block(3), Answer::Block(three));
+    step(&mut stage, answer, &mut out);
+    assert_ne!(stage.machine.state(), "FetchBlocks");
+}

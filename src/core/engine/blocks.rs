@@ -43,8 +43,16 @@ enum Origin {
 
 #[derive(Debug)]
 enum Work {
-    One { packed: Vec<u8>, origin: Origin },
-    Branch { common: u64, blocks: Vec<Vec<u8>> },
+    One {
+        packed: Vec<u8>,
+        origin: Origin,
+    },
+    Branch {
+        common: u64,
+        blocks: Vec<Vec<u8>>,
+        /// Of the blocks in front, each checked against its header.
+        digests: Vec<BlockDigest>,
+    },
 }
 
 impl Work {
@@ -141,6 +149,7 @@ impl Engine {
     /// A block for the connector.
     pub(super) fn fetched(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
         // The connector has one under way at most; news never keep it out.
+        // The connector has one under way at most; news never keep it out.
         let origin = Origin::Fetched;
         self.blocks.push_first(Work::One { packed, origin });
         self.pump(step);
@@ -149,10 +158,11 @@ impl Engine {
     /// A branch for the connector.
     pub(super) fn switch(&mut self, step: &mut Step<'_>, common: u64, blocks: Vec<Vec<u8>>) {
         // The connector has one at most, and bounded it.
-        self.blocks
-            .waiting
-            .push_front(Work::Branch { common, blocks });
-        self.blocks.bytes += self.blocks.waiting.front().map_or(0, Work::bytes);
+        self.blocks.push_first(Work::Branch {
+            common,
+            blocks,
+            digests: Vec::new(),
+        });
         self.pump(step);
     }
 
@@ -186,10 +196,10 @@ impl Engine {
     /// Goes on with the queue as far as digests are known.
     fn pump(&mut self, step: &mut Step<'_>) {
         while self.blocks.asked.is_none() && step.fault.is_none() {
-            let Some(work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
+            let Some(mut work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
                 return;
             };
-            match self.missing_digest(step, &work) {
+            match self.missing_digest(step, &mut work) {
                 Err(error) => self.finish(step, work, Err(error.into())),
                 Ok(Some(header)) => {
                     self.blocks.asked = Some(header);
@@ -208,7 +218,7 @@ impl Engine {
     fn missing_digest(
         &self,
         step: &Step<'_>,
-        work: &Work,
+        work: &mut Work,
     ) -> Result<Option<HeaderBytes>, BlockError> {
         let unknown = |packed: &[u8]| {
             header_bytes(packed).filter(|header| !self.blocks.digests.contains_key(header))
@@ -218,15 +228,17 @@ impl Engine {
                 self.ledger.precheck(packed, step.now.wall)?;
                 Ok(unknown(packed))
             }
-            Work::Branch { blocks, .. } => {
-                // Each digest is checked before the next is spent.
-                for packed in blocks {
+            Work::Branch {
+                blocks, digests, ..
+            } => {
+                // Each digest is checked before the next is spent, and kept with the branch.
+                while let Some(packed) = blocks.get(digests.len()) {
                     let (header, _) = Header::unpack(packed)?;
                     header.check(self.settings.chain, step.now.wall)?;
                     let known =
                         header_bytes(packed).and_then(|bytes| self.blocks.digests.get(&bytes));
                     match known {
-                        Some(digest) if header.proves(digest) => {}
+                        Some(digest) if header.proves(digest) => digests.push(*digest),
                         Some(_) => return Err(BlockError::HeaderDifficulty),
                         None => return Ok(unknown(packed)),
                     }
@@ -253,7 +265,11 @@ impl Engine {
                 self.tell_mining_tip(step);
                 Ok(())
             }
-            Work::Branch { common, blocks } => self.put_branch(step, *common, blocks),
+            Work::Branch {
+                common,
+                blocks,
+                digests,
+            } => self.put_branch(step, *common, blocks, digests),
         }
     }
 
@@ -262,6 +278,7 @@ impl Engine {
         step: &mut Step<'_>,
         common: u64,
         blocks: &[Vec<u8>],
+        digests: &[BlockDigest],
     ) -> Result<(), LedgerError> {
         let mut ledger = self.ledger.clone();
         let mut trial = Overlay::with(&step.state, crate::core::state::Batch::new());
@@ -272,9 +289,8 @@ impl Engine {
             returned.push(undone.returned);
         }
         let mut all = Vec::new();
-        for packed in blocks {
-            let digest = self.digest_known(packed);
-            let applied = ledger.apply(&trial, packed, digest, step.now.wall)?;
+        for (packed, digest) in blocks.iter().zip(digests) {
+            let applied = ledger.apply(&trial, packed, *digest, step.now.wall)?;
             trial.extend(applied.batch.clone());
             all.push(applied);
         }

@@ -4,7 +4,9 @@
 //! A line is bounded, so are the clients and their silence. What is asked for is decided elsewhere.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ use thiserror::Error;
 pub const MAX_LINE: u64 = 64 * 1024;
 /// Longest answer line.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// Between two looks for a client, or for the end.
+const LOOK: Duration = Duration::from_millis(50);
 /// Clients at a time.
 const MAX_CLIENTS: usize = 8;
 /// A client that says nothing for so long is let go.
@@ -51,6 +55,7 @@ pub type Handler = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
 #[derive(Debug)]
 pub struct ControlServer {
     path: PathBuf,
+    inode: u64,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -77,6 +82,8 @@ impl ControlServer {
             std::fs::remove_file(path)?;
         }
         let listener = bind_private(path)?;
+        listener.set_nonblocking(true)?;
+        let inode = std::fs::symlink_metadata(path)?.ino();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -84,6 +91,7 @@ impl ControlServer {
             .spawn(move || accept(&listener, &handler, &stopped))?;
         Ok(Self {
             path: path.to_owned(),
+            inode,
             stop,
             thread: Some(thread),
         })
@@ -92,11 +100,14 @@ impl ControlServer {
     /// Ends it and removes the socket.
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // The thread waits for a client: here is one.
-        let _ = UnixStream::connect(&self.path);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
-            let _ = std::fs::remove_file(&self.path);
+            // Another node may have taken the name meanwhile.
+            let is_ours =
+                std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.ino() == self.inode);
+            if is_ours {
+                let _ = std::fs::remove_file(&self.path);
+            }
         }
     }
 }
@@ -135,11 +146,14 @@ impl Drop for PlaceGuard {
 
 fn accept(listener: &UnixListener, handler: &Handler, stop: &Arc<AtomicBool>) {
     let clients = Arc::new(AtomicUsize::new(0));
-    for stream in listener.incoming() {
-        if stop.load(Ordering::SeqCst) {
-            return;
+    while !stop.load(Ordering::SeqCst) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            std::thread::sleep(LOOK);
+            continue;
+        };
+        if stream.set_nonblocking(false).is_err() {
+            continue;
         }
-        let Ok(mut stream) = stream else { continue };
         if clients.load(Ordering::SeqCst) >= MAX_CLIENTS {
             let _ = stream.write_all(b"{\"error\":\"too many clients; try again\"}\n");
             continue;
@@ -251,6 +265,17 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "what a dead process left behind");
         let _second = ControlServer::start(&path, echo()).unwrap();
+        assert!(call(&path, &json!({})).is_ok());
+    }
+
+    #[test]
+    fn it_stops_when_its_socket_is_gone_and_leaves_another_ones_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let mut first = ControlServer::start(&path, echo()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _second = ControlServer::start(&path, echo()).unwrap();
+        first.stop();
         assert!(call(&path, &json!({})).is_ok());
     }
 

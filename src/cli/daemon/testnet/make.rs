@@ -128,6 +128,27 @@ fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
     Ok(child.id())
 }
 
+/// Marks a folder as one of test networks.
+const MARK: &str = ".bitmarkd-testnet";
+
+/// Makes the folder, or empties it of what an earlier network left. A folder that a test network
+/// did not make is left alone.
+fn clear(directory: &Path) -> anyhow::Result<()> {
+    if directory.exists() {
+        let is_empty = std::fs::read_dir(directory)?.next().is_none();
+        if !is_empty && !directory.join(MARK).exists() {
+            bail!(
+                "{}: there is something else in this folder; choose another one",
+                directory.display()
+            );
+        }
+        std::fs::remove_dir_all(directory)?;
+    }
+    std::fs::create_dir_all(directory)?;
+    std::fs::write(directory.join(MARK), "")?;
+    Ok(())
+}
+
 /// Makes and starts everything.
 pub fn network(
     directory: &Path,
@@ -135,20 +156,7 @@ pub fn network(
     chain: &str,
     seconds: u64,
 ) -> anyhow::Result<Network> {
-    // What an earlier network left is of no use to this one.
-    if directory.exists() {
-        let is_ours = directory.join("n1").exists()
-            || directory.join(FILE).exists()
-            || std::fs::read_dir(directory)?.next().is_none();
-        if !is_ours {
-            bail!(
-                "{}: there is something else in this folder",
-                directory.display()
-            );
-        }
-        std::fs::remove_dir_all(directory)?;
-    }
-    std::fs::create_dir_all(directory)?;
+    clear(directory)?;
     let directory = directory.canonicalize()?;
     let mut ports = Ports::default();
     let plans = (1..=count)

@@ -79,16 +79,31 @@ pub fn run(command: &Testnet) -> anyhow::Result<()> {
         } => start(*nodes, chain, *hours, directory),
         Testnet::Status { directory } => {
             let network = Network::read(directory)?;
-            println!("{}", table(&network));
+            outln!("{}", table(&network));
             Ok(())
         }
         Testnet::Stop { directory } => {
-            let Ok(network) = Network::read(directory) else {
-                println!("no test network is there");
-                return Ok(());
-            };
-            stop(directory, &network)?;
-            println!("stopped");
+            match Network::read(directory) {
+                Ok(network) => stop(directory, &network)?,
+                // Without its file the processes themselves are looked for.
+                Err(_) => {
+                    let directory = directory
+                        .canonicalize()
+                        .unwrap_or_else(|_| directory.clone());
+                    let living = process::living_in(&directory);
+                    if living.is_empty() {
+                        outln!("no test network is there");
+                        return Ok(());
+                    }
+                    let all: Vec<_> = living
+                        .into_iter()
+                        .map(|pid| (pid, directory.clone()))
+                        .collect();
+                    process::end(&all, STOP);
+                    let _ = std::fs::remove_file(directory.join(FILE));
+                }
+            }
+            outln!("stopped");
             Ok(())
         }
         Testnet::Supervise { directory, seconds } => {
@@ -125,6 +140,15 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
             );
         }
     }
+    if let Ok(folder) = directory.canonicalize() {
+        let living = process::living_in(&folder);
+        if !living.is_empty() {
+            bail!(
+                "processes of a test network are running in {} (pid {living:?}); end them with `make testnet-stop`",
+                directory.display()
+            );
+        }
+    }
     let begin = Instant::now();
     let seconds = Duration::try_from_secs_f64(hours * 3600.0)?.as_secs();
     let network = make::network(directory, nodes, chain, seconds)?;
@@ -136,20 +160,20 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
             return Err(e);
         }
     }
-    println!("{}", table(&network));
+    outln!("{}", table(&network));
     let took = begin.elapsed().as_secs_f64();
-    println!(
+    outln!(
         "all nodes are Normal after {took:.1} s; the network ends: {}",
         network.ends
     );
     let folder = directory.display();
     let program = "target/release/bitmark-cli";
-    println!("\ntry:");
-    println!(
+    outln!("\ntry:");
+    outln!(
         "  {program} create --network {folder} --name \"My first title\" --fingerprint \"hello\" --wait"
     );
-    println!("  {program} peer watch --network {folder}");
-    println!("  {program} peer info --network {folder}");
+    outln!("  {program} peer watch --network {folder}");
+    outln!("  {program} peer info --network {folder}");
     Ok(())
 }
 

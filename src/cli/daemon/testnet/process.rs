@@ -17,6 +17,20 @@ pub fn is_alive(pid: u32, directory: &Path) -> bool {
     !wanted.is_empty() && line.windows(wanted.len()).any(|part| part == wanted)
 }
 
+/// The numbers of all processes whose command line names something in a folder; not this one.
+pub fn living_in(directory: &Path) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let mut inside = directory.as_os_str().to_owned();
+    inside.push("/");
+    let own = std::process::id();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != own && is_alive(*pid, Path::new(&inside)))
+        .collect()
+}
+
 /// The names of what lives of a network.
 pub fn alive(network: &Network) -> Vec<String> {
     let nodes = network
