@@ -168,6 +168,9 @@ impl Node {
             let keys = keys.map(|key| crate::core::keys::PeerPublicKey(key.0));
             access.allow("listen", keys);
         }
+        for (key, until) in engine.banned() {
+            access.ban(key, until);
+        }
         let access_thread = AccessThread::start(&context, access.clone())?;
         let bound = Bound::new(
             &context,
@@ -230,7 +233,7 @@ impl Node {
         let flusher = Arc::new(Flusher::start(store.clone())?);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
-        let operator = operator::Operator::new(inputs.clone(), access.clone(), logs);
+        let operator = operator::Operator::new(inputs.clone(), logs);
         let performer = performer::Performer {
             outward: outward.orders(),
             work: work.orders(),
@@ -239,6 +242,7 @@ impl Node {
             submission_replies: submission_answer,
             submission: submission_bound.as_ref().map(|bound| bound.waker.clone()),
             operator: operator.clone(),
+            access: access.clone(),
             workers: Arc::clone(&workers),
             inputs: inputs.clone(),
             fatal: tell_fatal,

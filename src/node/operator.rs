@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use serde_json::{Value, json};
 
 use crate::core::engine::Input;
-use crate::core::keys::PeerPublicKey;
 use crate::shell::control::Handler;
 use crate::shell::files::config::Level;
 use crate::shell::logging::Log;
-use crate::shell::zmq::Access;
 use crate::shell::zmq::monitor::Count;
 
 /// How long the engine may take.
@@ -26,7 +24,6 @@ type Waiting = BTreeMap<u64, Sender<Result<Value, String>>>;
 #[derive(Clone)]
 pub struct Operator {
     inputs: Sender<Input>,
-    access: Access,
     logs: Option<Arc<Log>>,
     waiting: Arc<Mutex<Waiting>>,
     next: Arc<AtomicU64>,
@@ -35,10 +32,9 @@ pub struct Operator {
 
 impl Operator {
     /// Nothing is asked yet.
-    pub fn new(inputs: Sender<Input>, access: Access, logs: Option<Log>) -> Self {
+    pub fn new(inputs: Sender<Input>, logs: Option<Log>) -> Self {
         Self {
             inputs,
-            access,
             logs: logs.map(Arc::new),
             waiting: Arc::default(),
             next: Arc::default(),
@@ -78,12 +74,6 @@ impl Operator {
         };
         match text("command") {
             "log-level" => self.log_level(text("module"), text("level")),
-            "ban" => self.ban(question),
-            "unban" => {
-                let key = key_of(text("key"))?;
-                self.access.ban(key, Some(Instant::now()));
-                Ok(json!({"unbanned": key}))
-            }
             "status" => {
                 let mut answer = self.ask_engine(question.clone())?;
                 let connections = self
@@ -131,23 +121,4 @@ impl Operator {
         logs.set_level(module, level);
         Ok(json!({"levels": logs.levels()}))
     }
-
-    fn ban(&self, question: &Value) -> Result<Value, String> {
-        let key = key_of(
-            question
-                .get("key")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-        )?;
-        let seconds = question.get("seconds").and_then(Value::as_u64);
-        let until = seconds.and_then(|s| Instant::now().checked_add(Duration::from_secs(s)));
-        self.access.ban(key, until);
-        // Its messages are dropped from now on; what goes out to it is closed as well.
-        let closed = self.ask_engine(json!({"command": "disconnect", "key": key}))?;
-        Ok(json!({"banned": key, "seconds": seconds, "disconnected": closed["disconnected"]}))
-    }
-}
-
-fn key_of(text: &str) -> Result<PeerPublicKey, String> {
-    PeerPublicKey::from_text(text).map_err(|_| "key: 64 hex digits are wanted".to_owned())
 }

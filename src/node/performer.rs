@@ -12,8 +12,8 @@ use crate::core::engine::{Effect, Input};
 use crate::core::listener::request;
 use crate::core::wire::connection::Connection;
 use crate::shell::digest::DigestWorkers;
-use crate::shell::zmq::Waker;
 use crate::shell::zmq::outward::{News, Order, Orders};
+use crate::shell::zmq::{Access, Waker};
 
 /// Everything that effects are performed with.
 #[derive(Clone)]
@@ -25,6 +25,7 @@ pub struct Performer {
     pub(super) submission_replies: Sender<(u64, String)>,
     pub(super) submission: Option<Waker>,
     pub(super) operator: Operator,
+    pub(super) access: Access,
     pub(super) workers: Arc<DigestWorkers>,
     pub(super) inputs: Sender<Input>,
     pub(super) fatal: Sender<String>,
@@ -68,6 +69,7 @@ impl Performer {
                     log::warn!("a digest found no worker; the node is stopping or overloaded");
                 }
             }
+            Effect::Ban(key, until) => self.access.ban(key, until),
             Effect::Control(token, answer) => self.operator.answer(token, answer),
             Effect::Log(importance, text) => super::log(importance, &text),
             Effect::Fatal(why) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::bans::{BANS_MAX, FOR_EVER};
 use super::{Effect, Engine, Step};
 use crate::core::currency::Currency;
 use crate::core::id::{PayId, TxId};
@@ -33,6 +34,12 @@ impl Engine {
             Ok("disconnect") => key_of(question).map(|key| {
                 let was = self.disconnect(step, &key);
                 json!({"disconnected": was})
+            }),
+            Ok("ban") => self.ban(step, question),
+            Ok("unban") => key_of(question).map(|key| {
+                step.state.extend(self.bans.remove(&key));
+                step.out.push(Effect::Ban(key, 0));
+                json!({"unbanned": key})
             }),
             Ok("payment-seen") => self.payment_seen(step, question),
             Ok("transaction") => self.transaction(step, question),
@@ -123,7 +130,12 @@ impl Engine {
                 |s| json!({"key": s.key, "address": s.address.to_string(), "messages": s.messages, "dropped": s.dropped}),
             )
             .collect();
-        json!({"upstreams": upstreams, "known": known, "publishers": publishers})
+        let banned: Vec<Value> = self
+            .bans
+            .all()
+            .map(|(key, until)| json!({"key": key, "until": (until != FOR_EVER).then_some(until)}))
+            .collect();
+        json!({"upstreams": upstreams, "known": known, "publishers": publishers, "banned": banned})
     }
 
     fn control_connect(&mut self, step: &mut Step<'_>, question: &Value) -> Result<Value, String> {
@@ -133,8 +145,28 @@ impl Engine {
         if key == self.settings.own.key {
             return Err("connecting to self forbidden".to_owned());
         }
+        if self.bans.has(&key, step.now.wall) {
+            return Err("this key is banned; let it in with `unban` first".to_owned());
+        }
         self.connect_now(step, key, address);
         Ok(json!({"connecting": key, "address": address.to_string()}))
+    }
+
+    /// Keeps a key out, for so many seconds or for ever.
+    fn ban(&mut self, step: &mut Step<'_>, question: &Value) -> Result<Value, String> {
+        let key = key_of(question)?;
+        if key == self.settings.own.key {
+            return Err("this is the node's own key".to_owned());
+        }
+        let seconds = question.get("seconds").and_then(Value::as_u64);
+        let until = seconds.map_or(FOR_EVER, |s| step.now.wall.saturating_add(s));
+        let batch = self.bans.add(key, until, step.now.wall).ok_or_else(|| {
+            format!("{BANS_MAX} keys are banned already; let one in with `unban`")
+        })?;
+        step.state.extend(batch);
+        step.out.push(Effect::Ban(key, until));
+        let was = self.shut_out(step, &key);
+        Ok(json!({"banned": key, "seconds": seconds, "disconnected": was}))
     }
 
     fn transaction(&self, step: &Step<'_>, question: &Value) -> Result<Value, String> {

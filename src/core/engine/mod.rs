@@ -16,6 +16,7 @@
 //!
 //! Bounds: those of the machines; fifty blocks wait.
 
+mod bans;
 mod blocks;
 pub mod control;
 mod news;
@@ -38,7 +39,7 @@ use super::listener::{Asked, News, Reply, Ticket};
 use super::mining::machine::{self as mining, Mining};
 use super::reservoir::{self, Confirmed, Reservoir};
 use super::state::{Batch, Overlay, StoreFault, View};
-use super::time::{Millis, Now};
+use super::time::{Millis, Now, UnixSeconds};
 use super::upstream::Upstream;
 use super::wire::connection::Connection;
 
@@ -117,6 +118,8 @@ pub enum Effect {
     Work(String),
     /// Answer a miner.
     SubmissionReply(u64, String),
+    /// Keep a key out of all sockets until this second of the wall clock; 0: let it in.
+    Ban(PeerPublicKey, UnixSeconds),
     /// Answer the operator.
     Control(u64, Result<Value, String>),
     /// A line for the log.
@@ -228,6 +231,7 @@ pub struct Engine {
     probes: BTreeMap<[u8; 32], (Upstream, Option<SocketId>)>,
     sockets: BTreeMap<SocketId, peers::Owner>,
     subscriptions: Vec<Subscription>,
+    bans: bans::Bans,
     next_socket: SocketId,
     blocks: blocks::Pipeline,
     digests: BTreeMap<u64, blocks::DigestFor>,
@@ -291,6 +295,7 @@ impl Engine {
             probes: BTreeMap::new(),
             sockets: BTreeMap::new(),
             subscriptions: Vec::new(),
+            bans: bans::Bans::load(view)?,
             next_socket: 1,
             blocks: blocks::Pipeline::default(),
             digests: BTreeMap::new(),
@@ -323,6 +328,11 @@ impl Engine {
     #[must_use]
     pub fn peer_file(&self, now: Now) -> Option<String> {
         self.announce.peer_file(now.wall)
+    }
+
+    /// The keys that are kept out, each until a second of the wall clock.
+    pub fn banned(&self) -> impl Iterator<Item = (PeerPublicKey, UnixSeconds)> + '_ {
+        self.bans.all()
     }
 
     /// Lets a fork take off blocks down to this height, beyond the protection.

@@ -106,8 +106,10 @@ impl Engine {
     pub(super) fn subscribe_all(&mut self, step: &mut Step<'_>) {
         for peer in self.settings.subscribe.clone() {
             let socket = self.take_socket();
-            step.out
-                .push(Effect::Subscribe(socket, peer.key, peer.address));
+            if !self.bans.has(&peer.key, step.now.wall) {
+                let subscribe = Effect::Subscribe(socket, peer.key, peer.address);
+                step.out.push(subscribe);
+            }
             self.subscriptions.push(Subscription {
                 key: peer.key,
                 address: peer.address,
@@ -169,6 +171,9 @@ impl Engine {
             subscription.heard = now;
             let (key, address) = (subscription.key, subscription.address);
             self.next_socket += 1;
+            if self.bans.has(&key, step.now.wall) {
+                continue;
+            }
             step.out.push(Effect::Subscribe(fresh, key, address));
             step.log(
                 Importance::Information,
@@ -215,6 +220,10 @@ impl Engine {
                 upstream::Effect::Open(key, address) => {
                     let old = self.upstreams.get_mut(index).and_then(|p| p.socket.take());
                     self.close(step, old);
+                    // Tried again with the next cycle: a ban may end.
+                    if self.bans.has(&key, step.now.wall) {
+                        continue;
+                    }
                     let socket = self.take_socket();
                     self.sockets.insert(socket, Owner::Place(index));
                     if let Some(place) = self.upstreams.get_mut(index) {
@@ -347,7 +356,8 @@ impl Engine {
         let Some(address) = FirstOfEach::of(listeners).to_dial(prefer) else {
             return;
         };
-        if self.probes.len() >= PROBES_MAX || self.probes.contains_key(&key) {
+        let is_kept_out = self.bans.has(&PeerPublicKey(key), step.now.wall);
+        if is_kept_out || self.probes.len() >= PROBES_MAX || self.probes.contains_key(&key) {
             return;
         }
         let probe = self.new_upstream();
@@ -363,7 +373,7 @@ impl Engine {
             return;
         };
         let key = PeerPublicKey(order.key);
-        if key == self.settings.own.key {
+        if key == self.settings.own.key || self.bans.has(&key, step.now.wall) {
             return;
         }
         let has = |place: &Place| place.upstream.target().is_some_and(|(k, _)| k == key);
@@ -438,6 +448,41 @@ impl Engine {
         };
         self.upstream(step, index, upstream::Input::Close);
         true
+    }
+
+    /// Ends all that goes out to a key that is kept out from now on; tells whether there was any.
+    /// What the configuration names is tried again when the ban is over.
+    pub(super) fn shut_out(&mut self, step: &mut Step<'_>, key: &PeerPublicKey) -> bool {
+        let mut was = false;
+        for index in 0..self.upstreams.len() {
+            let Some(place) = self.upstreams.get(index) else {
+                continue;
+            };
+            if place.upstream.target().is_none_or(|(k, _)| k != *key) {
+                continue;
+            }
+            was = true;
+            let input = if index < self.settings.connect.len() {
+                upstream::Input::Broken("banned".to_owned())
+            } else {
+                upstream::Input::Close
+            };
+            self.upstream(step, index, input);
+        }
+        if let Some((_, socket)) = self.probes.remove(&key.0) {
+            self.close(step, socket);
+        }
+        for subscription in &mut self.subscriptions {
+            if subscription.key == *key {
+                was = true;
+                step.out.push(Effect::Close(subscription.socket));
+                // Nothing comes from this number any more.
+                subscription.socket = self.next_socket;
+                subscription.heard = step.now.mono;
+                self.next_socket += 1;
+            }
+        }
+        was
     }
 
     /// Tells all registered peers and subscribers.

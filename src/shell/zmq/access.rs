@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::signal::{Signal, Waker};
 use super::{Context, SocketError, poll, receive};
@@ -18,7 +18,14 @@ const ENDPOINT: &str = "inproc://zeromq.zap.01";
 #[derive(Debug, Default)]
 struct Rules {
     allowed: BTreeMap<String, BTreeSet<PeerPublicKey>>,
-    banned: BTreeMap<PeerPublicKey, Option<Instant>>,
+    /// Each until a second of the wall clock.
+    banned: BTreeMap<PeerPublicKey, u64>,
+}
+
+fn wall() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// The rules of admission. Clones share them.
@@ -34,9 +41,10 @@ impl Access {
             .insert(domain.to_owned(), keys.into_iter().collect());
     }
 
-    /// Keeps a key out until a moment, or for ever.
-    pub fn ban(&self, key: PeerPublicKey, until: Option<Instant>) {
+    /// Keeps a key out until a second of the wall clock, as the engine says.
+    pub fn ban(&self, key: PeerPublicKey, until: u64) {
         let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rules.banned.retain(|_, until| wall() < *until);
         rules.banned.insert(key, until);
     }
 
@@ -44,10 +52,7 @@ impl Access {
     #[must_use]
     pub fn is_banned(&self, key: &PeerPublicKey) -> bool {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        rules
-            .banned
-            .get(key)
-            .is_some_and(|until| until.is_none_or(|until| Instant::now() < until))
+        rules.banned.get(key).is_some_and(|until| wall() < *until)
     }
 
     /// Whether a key may connect to a domain.

@@ -172,9 +172,9 @@ fn a_banned_key_is_kept_out_until_its_time() {
     let access = Access::default();
     let key = key(5).public_key();
     assert!(access.admits("listen", &key));
-    access.ban(key, Some(Instant::now() + WAIT));
+    access.ban(key, u64::MAX);
     assert!(!access.admits("listen", &key));
-    access.ban(key, Some(Instant::now()));
+    access.ban(key, 1);
     assert!(access.admits("listen", &key));
 }
 
