@@ -191,6 +191,7 @@ impl Readers {
         let thread = std::thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || {
+                let _guard = store.guard();
                 while let Ok((ticket, request)) = questions.recv() {
                     if stopped.load(Ordering::SeqCst) {
                         return;
@@ -205,6 +206,12 @@ impl Readers {
             thread: Some(thread),
             stop,
         })
+    }
+
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
     }
 
     /// Where questions go.

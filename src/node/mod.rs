@@ -129,7 +129,7 @@ pub struct Node {
     reader: Option<listener::Readers>,
     peer_file: std::path::PathBuf,
     clock: Clock,
-    _access: AccessThread,
+    access: AccessThread,
 }
 
 fn log(importance: Importance, text: &str) {
@@ -153,8 +153,9 @@ impl Node {
         let clock = Clock::new();
         let setup = setup::read(config)?;
         let chain = setup.settings.chain;
-        let store = storage::open(config, chain, &|text| log::info!(target: "node", "{text}"))?;
-        let (mut engine, first) = storage::engine(&store, clock.now(), &setup.settings)?;
+        let tell = |text: &str| log::info!(target: "node", "{text}");
+        let (store, mut engine, first) =
+            storage::start(config, clock.now(), &setup.settings, &tell)?;
         store.apply(&first)?;
         store.flush()?;
         if let Some(height) = accept_fork {
@@ -331,14 +332,41 @@ impl Node {
             reader: Some(reader),
             peer_file: config.peer_file.clone().unwrap_or_default(),
             clock,
-            _access: access_thread,
+            access: access_thread,
         })
     }
 
     /// Waits until the node cannot go on, at most so long; tells why.
     #[must_use]
     pub fn wait_for_fault(&self, wait: Duration) -> Option<String> {
-        self.fatal.recv_timeout(wait).ok()
+        let told = self.fatal.recv_timeout(wait).ok();
+        told.or_else(|| {
+            self.ended()
+                .map(|name| format!("thread {name} ended; see the log"))
+        })
+    }
+
+    /// A thread that ended though nobody stopped it.
+    fn ended(&self) -> Option<&'static str> {
+        let running = [
+            ("owner", self.owner.as_ref().map(owner::Owner::is_running)),
+            ("listener", self.listener.as_ref().map(Server::is_running)),
+            (
+                "submission",
+                self.submission.as_ref().map(Server::is_running),
+            ),
+            (
+                "reader",
+                self.reader.as_ref().map(listener::Readers::is_running),
+            ),
+            ("flusher", self.flusher.as_ref().map(|f| f.is_running())),
+            ("outward", self.outward.as_ref().map(Outward::is_running)),
+            ("work", self.work.as_ref().map(Outward::is_running)),
+            ("digest", Some(self.workers.is_running())),
+            ("access", Some(self.access.is_running())),
+        ];
+        let ended = running.iter().find(|(_, is)| *is == Some(false));
+        ended.map(|(name, _)| *name)
     }
 
     /// Stops it: nothing new is taken, what was taken is flushed, the peers are written down.

@@ -44,13 +44,21 @@ impl Owner {
         let shown = Arc::clone(&parts.shown);
         let thread = std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || parts.run())?;
+            .spawn(move || {
+                let _guard = parts.store.guard();
+                parts.run()
+            })?;
         Ok(Self { thread, shown })
     }
 
     /// The height.
     pub fn height(&self) -> u64 {
         self.shown.get().height
+    }
+
+    /// Whether its thread runs.
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
     }
 
     /// Waits for its end, which the stop flag brings about; gives the engine back.

@@ -3,6 +3,7 @@
 //! is set aside and the chain fetched again.
 
 use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use crate::core::block::{DigestMemory, digest};
 use crate::core::chain::Chain;
 use crate::core::engine::{Engine, Settings};
-use crate::core::ledger::{LedgerError, Rebuild, RebuildStep};
+use crate::core::ledger::{Ledger, LedgerError, Rebuild, RebuildStep};
 use crate::core::state::{Batch, View};
 use crate::core::time::Now;
 use crate::shell::files::config::Config;
@@ -80,46 +81,58 @@ pub fn rebuild(
     }
 }
 
-pub(super) fn open(
+/// Opens the store and makes the engine on it, with what is to be stored first.
+///
+/// # Errors
+/// The store cannot be had, or the disk fails. What is damaged is no error: it is set aside.
+pub(super) fn start(
     config: &Config,
-    chain: &'static Chain,
+    now: Now,
+    settings: &Settings,
     tell: &dyn Fn(&str),
-) -> anyhow::Result<Store> {
+) -> anyhow::Result<(Store, Engine, Batch)> {
     let storage = Storage::of(config);
     let store = storage.open()?;
-    let is_due = Rebuild::is_due(&store)?;
-    let is_whole = crate::core::ledger::Ledger::load(chain, &store).is_ok();
-    if !is_due && is_whole {
-        return Ok(store);
-    }
-    tell("the indexes are built again from the blocks");
-    let mut told = 0;
-    let mut built = |height| {
-        if height >= told + 1000 {
-            told = height;
-            tell(&format!("rebuilding: block {height}"));
-        }
+    // Damage may also end the library that reads.
+    let ready = catch_unwind(AssertUnwindSafe(|| engine(&store, now, settings, tell)));
+    let why = match ready {
+        Ok(Ok((engine, first))) => return Ok((store, engine, first)),
+        Ok(Err(LedgerError::Store(fault))) if store.is_whole() => return Err(fault.into()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it ends the library that reads it".to_owned(),
     };
-    match rebuild(&store, chain, &mut built) {
-        Ok(height) => {
-            tell(&format!("the indexes are built up to block {height}"));
-            Ok(store)
-        }
-        Err(LedgerError::Store(fault)) => Err(fault.into()),
-        Err(e) => {
-            log::error!("{e}: the store is set aside and the chain fetched again");
-            drop(store);
-            Store::set_aside(&storage.0)?;
-            storage.open()
-        }
-    }
+    log::error!("{why}: the store is set aside and the chain fetched again");
+    drop(store);
+    Store::set_aside(&storage.0)?;
+    let store = storage.open()?;
+    let (engine, first) = engine(&store, now, settings, tell)?;
+    Ok((store, engine, first))
 }
 
-pub(super) fn engine(
+/// The engine on a store whose indexes agree with its blocks; they are built again if not.
+fn engine(
     store: &Store,
     now: Now,
     settings: &Settings,
-) -> anyhow::Result<(Engine, Batch)> {
+    tell: &dyn Fn(&str),
+) -> Result<(Engine, Batch), LedgerError> {
+    let chain = settings.chain;
+    let is_whole = match Ledger::load(chain, store) {
+        Err(LedgerError::Store(fault)) => return Err(fault.into()),
+        loaded => loaded.is_ok(),
+    };
+    if Rebuild::is_due(store)? || !is_whole {
+        tell("the indexes are built again from the blocks");
+        let mut told = 0;
+        let mut built = |height| {
+            if height >= told + 1000 {
+                told = height;
+                tell(&format!("rebuilding: block {height}"));
+            }
+        };
+        let height = rebuild(store, chain, &mut built)?;
+        tell(&format!("the indexes are built up to block {height}"));
+    }
     let view: &dyn View = store;
-    Ok(Engine::new(now, settings.clone(), view)?)
+    Engine::new(now, settings.clone(), view)
 }

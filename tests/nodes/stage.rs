@@ -229,6 +229,18 @@ impl TestNode {
         self.process = Some(Process(child));
     }
 
+    /// Starts it again if it ended by itself; tells whether it had.
+    pub fn start_if_ended(&mut self) -> bool {
+        let ended = self
+            .process
+            .as_mut()
+            .is_none_or(|process| process.0.try_wait().unwrap().is_some());
+        if ended {
+            self.start();
+        }
+        ended
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().0.id()
     }

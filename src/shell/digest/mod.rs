@@ -58,6 +58,12 @@ impl DigestWorkers {
         })
     }
 
+    /// Whether all its threads run.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Queues a digest. Refused (false) when the queue is full; `done` is then never told.
     #[must_use]
     pub fn compute(&self, header: [u8; HEADER_BYTES], done: Done) -> bool {

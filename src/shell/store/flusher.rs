@@ -33,7 +33,10 @@ impl Flusher {
         let (queue, waiting) = bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("flusher".to_owned())
-            .spawn(move || run(&store, &waiting))?;
+            .spawn(move || {
+                let _guard = store.guard();
+                run(&store, &waiting);
+            })?;
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
@@ -46,6 +49,12 @@ impl Flusher {
             // The thread ends only after the queue is closed.
             let _ = queue.send(after);
         }
+    }
+
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
     }
 
     /// Flushes what is left and ends the thread.

@@ -2,12 +2,14 @@
 //! each key, so that one batch is atomic over all pools (`proto/blocks.md`, section 7).
 //!
 //! It decides nothing about content. What is applied is on disk after the next [`Store::flush`],
-//! not before. A store that cannot be read is set aside, never deleted.
+//! not before. A store that cannot be read is set aside, never deleted. Damage that shows only while
+//! it is used leaves a mark beside it: the next opening reads all of it first.
 
 mod flusher;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
@@ -50,6 +52,19 @@ pub struct Opened {
 #[derive(Clone)]
 pub struct Store {
     db: sled::Db,
+    mark: Arc<Path>,
+}
+
+/// See [`Store::guard`].
+#[derive(Debug)]
+pub struct Guard(Store);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.suspect();
+        }
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -102,7 +117,7 @@ impl Store {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
         let first = match open_sled(path, cache_bytes) {
-            Ok(db) => Self { db }.checked(),
+            Ok(db) => Self::on(db, path).checked(),
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
             Err(e) if is_damage(&e) => Err(e.to_string()),
             // No room, no descriptors, no permission: the store itself may be whole.
@@ -114,7 +129,7 @@ impl Store {
                 log::error!("{name}: the store is damaged ({why}); it is set aside");
                 let aside = Self::set_aside(path).map_err(|e| failed(&e))?;
                 let db = open_sled(path, cache_bytes).map_err(|e| failed(&e))?;
-                (Self { db }, Some(aside))
+                (Self::on(db, path), Some(aside))
             }
         };
         store.layout(&name)?;
@@ -135,13 +150,40 @@ impl Store {
             let aside = path.with_file_name(name);
             if !aside.exists() {
                 std::fs::rename(path, &aside)?;
+                let _ = std::fs::remove_file(mark_of(path));
                 return Ok(aside);
             }
         }
         Err(std::io::Error::other("too many damaged stores lie there"))
     }
 
-    /// A first look at both ends of every pool.
+    fn on(db: sled::Db, path: &Path) -> Self {
+        let mark = mark_of(path).into();
+        Self { db, mark }
+    }
+
+    /// Has the next opening read all of it: something ended in a way that damage may explain.
+    pub fn suspect(&self) {
+        let text = "the next start reads the whole store\n";
+        if let Err(e) = std::fs::write(&self.mark, text) {
+            log::warn!("{}: {e}", self.mark.display());
+        }
+    }
+
+    /// For a thread that uses the store: a panic of it is a suspicion.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        Guard(self.clone())
+    }
+
+    /// Whether every entry can be read. Takes as long as reading the whole store.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let all = || self.db.iter().try_for_each(|entry| entry.map(|_| ()));
+        matches!(catch_unwind(AssertUnwindSafe(all)), Ok(Ok(())))
+    }
+
+    /// A first look at both ends of every pool; at everything, where the mark asks for it.
     fn checked(self) -> Result<Self, String> {
         let look = || -> Result<(), sled::Error> {
             self.db.first()?;
@@ -161,7 +203,12 @@ impl Store {
             Ok(())
         };
         match catch_unwind(AssertUnwindSafe(look)) {
-            Ok(Ok(())) => Ok(self),
+            Ok(Ok(())) if !self.mark.exists() => Ok(self),
+            Ok(Ok(())) if self.is_whole() => {
+                let _ = std::fs::remove_file(&self.mark);
+                Ok(self)
+            }
+            Ok(Ok(())) => Err("not all of it can be read".to_owned()),
             Ok(Err(e)) => Err(e.to_string()),
             Err(_) => Err("it ends the library that reads it".to_owned()),
         }
@@ -201,7 +248,7 @@ impl Store {
                 None => changes.remove(key),
             }
         }
-        self.db.apply_batch(changes).map_err(|e| fault(&e))
+        self.db.apply_batch(changes).map_err(|e| self.fault(&e))
     }
 
     /// Waits until everything applied so far is on disk.
@@ -209,7 +256,14 @@ impl Store {
     /// # Errors
     /// A fault of the disk.
     pub fn flush(&self) -> Result<(), StoreFault> {
-        self.db.flush().map(|_| ()).map_err(|e| fault(&e))
+        self.db.flush().map(|_| ()).map_err(|e| self.fault(&e))
+    }
+
+    fn fault(&self, error: &sled::Error) -> StoreFault {
+        if is_damage(error) {
+            self.suspect();
+        }
+        StoreFault(error.to_string())
     }
 
     /// Bytes on disk.
@@ -217,7 +271,7 @@ impl Store {
     /// # Errors
     /// A fault of the disk.
     pub fn size_on_disk(&self) -> Result<u64, StoreFault> {
-        self.db.size_on_disk().map_err(|e| fault(&e))
+        self.db.size_on_disk().map_err(|e| self.fault(&e))
     }
 }
 
@@ -228,8 +282,11 @@ fn prefixed(pool: Pool, key: &[u8]) -> Vec<u8> {
     out
 }
 
-fn fault(error: &sled::Error) -> StoreFault {
-    StoreFault(error.to_string())
+/// Where the mark of a store lies: beside its folder.
+fn mark_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".suspect");
+    path.with_file_name(name)
 }
 
 fn entry((key, value): (sled::IVec, sled::IVec)) -> Entry {
@@ -238,7 +295,10 @@ fn entry((key, value): (sled::IVec, sled::IVec)) -> Entry {
 
 impl View for Store {
     fn get(&self, pool: Pool, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
-        let value = self.db.get(prefixed(pool, key)).map_err(|e| fault(&e))?;
+        let value = self
+            .db
+            .get(prefixed(pool, key))
+            .map_err(|e| self.fault(&e))?;
         Ok(value.map(|bytes| bytes.to_vec()))
     }
 
@@ -253,7 +313,7 @@ impl View for Store {
         let start = prefix.clone().max(prefixed(pool, from));
         let mut entries = Vec::new();
         for item in self.db.range(start..).take(limit) {
-            let (key, value) = item.map_err(|e| fault(&e))?;
+            let (key, value) = item.map_err(|e| self.fault(&e))?;
             if !key.starts_with(&prefix) {
                 break;
             }
@@ -264,13 +324,13 @@ impl View for Store {
 
     fn last(&self, pool: Pool) -> Result<Option<Entry>, StoreFault> {
         let last = self.db.scan_prefix([pool.prefix()]).next_back();
-        Ok(last.transpose().map_err(|e| fault(&e))?.map(entry))
+        Ok(last.transpose().map_err(|e| self.fault(&e))?.map(entry))
     }
 
     fn contains(&self, pool: Pool, key: &[u8]) -> Result<bool, StoreFault> {
         self.db
             .contains_key(prefixed(pool, key))
-            .map_err(|e| fault(&e))
+            .map_err(|e| self.fault(&e))
     }
 }
 
@@ -338,5 +398,67 @@ mod tests {
         drop(opened);
         let refused = Store::open(&path, CACHE_BYTES).unwrap_err();
         assert!(matches!(refused, StoreError::Layout(_, 9, 1)), "{refused}");
+    }
+
+    /// A store with much in it; where in its files the entries lie is the library's business.
+    fn filled(path: &Path) -> Vec<Entry> {
+        let store = Store::open(path, CACHE_BYTES).unwrap().store;
+        let entries: Vec<Entry> = (0..300_u32)
+            .map(|n| (n.to_be_bytes().to_vec(), vec![n as u8; 3000]))
+            .collect();
+        for (key, value) in &entries {
+            put(&store, Pool::Blocks, key, value);
+        }
+        store.flush().unwrap();
+        entries
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_found_sooner_or_later_and_then_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut aside = 0;
+        for round in 0..8_usize {
+            let path = folder.path().join(format!("store-{round}"));
+            let entries = filled(&path);
+            // The library has its snapshot from now on, and no longer reads all at the start.
+            drop(Store::open(&path, CACHE_BYTES).unwrap());
+            let file = path.join("db");
+            let mut bytes = std::fs::read(&file).unwrap();
+            let at = bytes.len() * (2 * round + 1) / 16;
+            let end = bytes.len().min(at + 2000);
+            bytes[at..end].fill(0x5a);
+            std::fs::write(&file, bytes).unwrap();
+            let opened = Store::open(&path, CACHE_BYTES).unwrap();
+            if opened.set_aside.is_none() && !opened.store.is_whole() {
+                // Whoever meets it leaves the mark; the next start acts on it.
+                opened.store.suspect();
+            }
+            drop(opened);
+            let again = Store::open(&path, CACHE_BYTES).unwrap();
+            assert!(again.store.is_whole());
+            assert!(!again.store.mark.exists());
+            let found = again.store.scan(Pool::Blocks, &[], &[], 1000).unwrap();
+            if again.set_aside.is_some() {
+                aside += 1;
+                assert!(found.is_empty());
+            }
+            assert!(found.iter().all(|entry| entries.contains(entry)));
+        }
+        assert!(aside > 0);
+    }
+
+    #[test]
+    fn a_store_under_suspicion_that_is_whole_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let entries = filled(&path);
+        let opened = Store::open(&path, CACHE_BYTES).unwrap();
+        opened.store.suspect();
+        assert!(opened.store.mark.exists());
+        drop(opened);
+        let again = Store::open(&path, CACHE_BYTES).unwrap();
+        assert!(again.set_aside.is_none() && !again.store.mark.exists());
+        let found = again.store.scan(Pool::Blocks, &[], &[], 1000).unwrap();
+        assert_eq!(found, entries);
     }
 }

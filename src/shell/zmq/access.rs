@@ -95,6 +95,12 @@ impl AccessThread {
             thread: Some(thread),
         })
     }
+
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
+    }
 }
 
 impl Drop for AccessThread {

@@ -151,6 +151,12 @@ impl Outward {
         self.orders.clone()
     }
 
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
+    }
+
     /// Ends the loop.
     pub fn stop(&mut self) {
         self.orders.give(Order::Stop);

@@ -105,6 +105,14 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+impl Server {
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
+    }
+}
+
 /// What a service is bound with.
 #[derive(Debug)]
 pub struct Binding<'a> {
