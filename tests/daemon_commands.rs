@@ -467,12 +467,12 @@ fn blocks_are_shown_as_json_closed_by_an_empty_object() {
     told(Place::new().run(&["block", "2"]));
 }
 
-/// Everything that is kept, but what is needed to take blocks off.
+/// Everything that is kept of the chain, but what is needed to take blocks off.
 fn pools(place: &Place) -> Vec<(Pool, Vec<Entry>)> {
     let store = place.store();
     Pool::ALL
         .into_iter()
-        .filter(|pool| *pool != Pool::Undo)
+        .filter(|pool| ![Pool::Undo, Pool::Reservoir].contains(pool))
         .map(|pool| (pool, store.scan(pool, &[], &[], 10_000).unwrap()))
         .collect()
 }
@@ -486,6 +486,12 @@ fn deleting_down_leaves_what_a_shorter_chain_has() {
     assert_eq!(shown, "reduced height to: 3\n");
     assert_eq!(place.saved(), file_of(&blocks[..2]));
     assert_eq!(pools(&place), pools(&shorter));
+    // Their records wait again, each issue with its asset.
+    let waiting = |letter: u8| {
+        let entries = place.store().scan(Pool::Reservoir, &[letter], &[], 100);
+        entries.unwrap().len()
+    };
+    assert_eq!((waiting(b'A'), waiting(b'U') + waiting(b'V')), (3, 3));
     let shown = out(&place.run(&["dd", "9"]).success());
     assert_eq!(shown, "reduced height to: 3\n");
     let shown = out(&place.run(&["dd", "2"]).success());

@@ -40,6 +40,7 @@ use crate::shell::zmq::outward::{News as SocketNews, Outward, Publishing};
 use crate::shell::zmq::server::{Binding, Bound, Server};
 use crate::shell::zmq::{Access, AccessThread, Context};
 
+pub use setup::caps;
 pub use storage::{Storage, rebuild as rebuild_store};
 
 /// What `I` gives as version: fixed when the program is built, as in the reference.

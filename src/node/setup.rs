@@ -230,7 +230,9 @@ fn mining_setup(
     Ok((key, Some(settings)))
 }
 
-fn caps(config: &Config) -> Caps {
+/// The caps of the pools that a configuration names.
+#[must_use]
+pub fn caps(config: &Config) -> Caps {
     let reservoir = &config.reservoir;
     Caps {
         pending_records: reservoir.pending_records,

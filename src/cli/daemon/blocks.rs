@@ -18,8 +18,10 @@ use super::identities::chain_named;
 use crate::core::block::{DigestMemory, digest, dump};
 use crate::core::chain::Chain;
 use crate::core::ledger::{Ledger, LedgerError, Rebuild, UNDO_KEPT, keys};
-use crate::core::state::{Batch, Pool, View as _};
-use crate::node::{Storage, rebuild_store};
+use crate::core::reservoir::{Confirmed, Reservoir};
+use crate::core::state::{Batch, Overlay, Pool, View as _};
+use crate::core::time::Now;
+use crate::node::{Storage, caps, rebuild_store};
 use crate::shell::files::config::Config;
 use crate::shell::store::{CACHE_BYTES, Store};
 
@@ -104,7 +106,7 @@ fn build_indexes(store: &Store, chain: &'static Chain, tell: Tell) -> anyhow::Re
 /// `delete-down`
 pub(super) fn delete_down(config: &Config, number: u64, tell: Tell) -> anyhow::Result<()> {
     let height = match existing(config)? {
-        Some(store) => take_off(&store, chain_named(config.chain.name())?, number, tell)?,
+        Some(store) => take_off(&store, config, number, tell)?,
         None => 1,
     };
     outln!("reduced height to: {height}");
@@ -112,11 +114,12 @@ pub(super) fn delete_down(config: &Config, number: u64, tell: Tell) -> anyhow::R
 }
 
 /// Takes off all blocks from the top down to `number`; gives the height that is left.
-fn take_off(store: &Store, chain: &'static Chain, number: u64, tell: Tell) -> anyhow::Result<u64> {
+fn take_off(store: &Store, config: &Config, number: u64, tell: Tell) -> anyhow::Result<u64> {
+    let chain = chain_named(config.chain.name())?;
     let top = height(store)?;
     let is_deep = top.saturating_sub(number) >= UNDO_KEPT;
     if !is_deep && !Rebuild::is_due(store)? {
-        match undo(store, chain, number, tell) {
+        match undo(store, config, chain, number, tell) {
             Ok(height) => return Ok(height),
             Err(LedgerError::Damaged(why)) => {
                 tell.say(format!("{why}: the indexes are built again"));
@@ -143,19 +146,47 @@ fn take_off(store: &Store, chain: &'static Chain, number: u64, tell: Tell) -> an
     build_indexes(store, chain, tell)
 }
 
-/// Takes blocks off exactly, by what is kept of what they changed.
-fn undo(store: &Store, chain: &'static Chain, number: u64, tell: Tell) -> Result<u64, LedgerError> {
+/// Takes blocks off exactly, by what is kept of what they changed, all at once; their records go
+/// back into the pools.
+fn undo(
+    store: &Store,
+    config: &Config,
+    chain: &'static Chain,
+    number: u64,
+    tell: Tell,
+) -> Result<u64, LedgerError> {
     let mut ledger = Ledger::load(chain, store)?;
     let count = (ledger.height() + 1).saturating_sub(number);
     let bar = progress("taking off", count, tell);
+    let mut trial = Overlay::new(store);
+    let mut returned = Vec::new();
     while ledger.height() >= number {
-        let undone = ledger.undo_top(store)?;
-        store.apply(&undone.batch)?;
+        let undone = ledger.undo_top(&trial)?;
+        trial.extend(undone.batch);
+        returned.push(undone.returned);
         bar.inc(1);
     }
+    let confirmed = Confirmed {
+        view: &trial,
+        ledger: &ledger,
+    };
+    let now = Now {
+        mono: 0,
+        wall: wall(),
+    };
+    let returned = returned.into_iter().rev().flatten().collect();
+    let pools = Reservoir::with_returned(caps(config), now, returned, &confirmed)?;
+    trial.extend(pools);
+    store.apply(&trial.into_batch())?;
     store.flush()?;
     bar.finish_and_clear();
     Ok(ledger.height())
+}
+
+fn wall() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// `load-blocks`
@@ -233,9 +264,7 @@ struct Loading {
 impl Loading {
     /// One block: in whole, or refused and counted; the digest comes after all that is cheap.
     fn take(&mut self, packed: &[u8]) -> anyhow::Result<()> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
+        let now = wall();
         let chain = self.ledger.chain();
         let applied = self
             .ledger

@@ -22,9 +22,9 @@ use super::confirmed::Confirmed;
 use super::pools::{Key, Pools};
 use super::relay::Relay;
 use super::set::Set;
-use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir, Timing};
+use super::{ASSET_LIFE_S, Effect, Input, LIFE_S, Reservoir, Timing};
 use crate::core::id::{AssetId, PayId};
-use crate::core::ledger::read;
+use crate::core::ledger::{Returned, read};
 use crate::core::state::{Batch, Pool, StoreFault};
 use crate::core::time::{Millis, Now};
 
@@ -130,6 +130,32 @@ impl Reservoir {
         }
         pools.pools.verified_changed = false;
         Ok(pools)
+    }
+
+    /// What the stored pools change by when records of blocks come back while no node runs.
+    /// `confirmed` is the chain without those blocks; the records are in the order of the chain.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn with_returned(
+        caps: Caps,
+        now: Now,
+        returned: Vec<Returned>,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<Batch, StoreFault> {
+        let mut effects = Vec::new();
+        let mut pools = Self::load(caps, Timing::default(), now, confirmed, &mut effects)?;
+        let input = Input::BlocksTakenOff { returned };
+        pools.step(now, input, confirmed, &mut effects);
+        let mut all = Batch::new();
+        for effect in effects {
+            match effect {
+                Effect::Persist(batch) => all.extend(batch),
+                Effect::Fault(fault) => return Err(fault),
+                _ => {}
+            }
+        }
+        Ok(all)
     }
 
     /// Takes an entry of the store; whether it counts.
