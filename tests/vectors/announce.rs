@@ -570,6 +570,14 @@ fn random_peer(case: &Case) {
 
     // Chance decides how often each is named: the same peers, each about as often as the others.
     let recorded = case.input("counts");
+    let recorded_sum: u64 = recorded
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(Value::as_u64)
+        .sum();
+    let answered = trials - failures.as_u64().unwrap();
+    case.expect_value("counts (sum)", &json!(recorded_sum), &json!(answered));
     let names = |keys: &[Key]| json!(keys.iter().map(hex::encode).collect::<BTreeSet<_>>());
     let recorded_names: BTreeSet<String> = recorded.as_object().unwrap().keys().cloned().collect();
     let got = names(&counts.keys().copied().collect::<Vec<_>>());
@@ -578,7 +586,7 @@ fn random_peer(case: &Case) {
     } else {
         names(&candidates)
     };
-    let path = "counts (names)";
+    let path = "counts";
     compare(
         case,
         CANDIDATE,

@@ -12,6 +12,112 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+/// The groups of the files that are told apart by their operation alone.
+const GROUPS: [(&str, &[&str]); 8] = [
+    (
+        "accounts.json",
+        &[
+            "base58_encode",
+            "base58_decode",
+            "account",
+            "account_nothing",
+            "account_from_bytes",
+            "account_from_text",
+            "account_from_text_damaged",
+            "private_key",
+            "private_key_from_bytes",
+            "private_key_from_text",
+            "private_key_from_text_damaged",
+            "seed",
+            "seed_unusual",
+            "seed_bad",
+            "check_signature",
+            "check_signature_torsion",
+            "signature_text",
+        ],
+    ),
+    (
+        "assetid.json",
+        &[
+            "asset_id",
+            "asset_id_from_text",
+            "asset_id_from_bytes",
+            "pay_id",
+            "pay_id_from_text",
+        ],
+    ),
+    (
+        "blocks-crash.json",
+        &[
+            "second-foundation",
+            "base-after-foundation",
+            "double-in-block",
+            "missing-asset",
+            "transfer-of-block",
+            "single-ltc-base",
+            "delete-dup",
+            "restart-after-delete-all",
+            "reindex",
+        ],
+    ),
+    ("connection.json", &["parse", "pack", "unpack"]),
+    (
+        "currency.json",
+        &[
+            "from_code",
+            "from_text",
+            "validate_address",
+            "litecoin_from_bitcoin",
+            "pack_map",
+            "unpack_map",
+            "satoshi",
+            "payment_from_json",
+        ],
+    ),
+    (
+        "merkle.json",
+        &[
+            "digest",
+            "digest_from_text",
+            "digest_from_display_text",
+            "digest_from_bytes",
+            "tree",
+            "genesis_root",
+            "duplicated_last_leaf",
+        ],
+    ),
+    (
+        "records.json",
+        &[
+            "valid_BaseData",
+            "valid_AssetData",
+            "valid_BitmarkIssue",
+            "valid_BitmarkTransferUnratified",
+            "valid_BitmarkTransferCountersigned",
+            "valid_BlockFoundation",
+            "valid_BlockOwnerTransfer",
+            "genesis",
+            "pack_refused_asset",
+            "pack_refused_utf8",
+            "pack_refused_metadata",
+            "pack_refused_issue",
+            "pack_refused_transfer",
+            "pack_refused_block_owner",
+            "truncation",
+            "trailing_bytes",
+            "wrong_network",
+            "non_minimal_tag",
+            "bad_tag",
+            "bad_field",
+            "lenient",
+            "malleable",
+            "json",
+            "packed_text",
+        ],
+    ),
+    ("varint.json", &["encode", "decode", "clipped"]),
+];
+
 /// The folder the cases come from: `VECTORS_DIR`, or the project's own.
 pub fn folder() -> PathBuf {
     std::env::var_os("VECTORS_DIR").map_or_else(own_folder, PathBuf::from)
@@ -28,13 +134,23 @@ fn is_own_folder() -> bool {
     }
 }
 
-/// The rules that `proto/DEVIATIONS.md` declares, each with its cases as `file.json#index`.
+/// A rule that `proto/DEVIATIONS.md` declares.
+#[derive(Default)]
+pub struct Rule {
+    /// Its cases as `file.json#index`.
+    cases: BTreeSet<String>,
+    /// The names of the fields that it changes.
+    fields: BTreeSet<String>,
+}
+
+/// The rules that `proto/DEVIATIONS.md` declares.
 ///
-/// A rule is a heading `### rule-name`; its cases stand in a line `Cases: file.json #1 #2; …`.
-pub fn declared_rules() -> BTreeMap<String, BTreeSet<String>> {
+/// A rule is a heading `### rule-name`; its cases stand in a line `Cases: file.json #1 #2; …`, the
+/// names of the fields that it changes in a line `Fields: one, two`.
+fn declared_rules() -> BTreeMap<String, Rule> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto/DEVIATIONS.md");
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let mut rules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
     let mut rule = None;
     for line in text.lines() {
         if let Some(name) = line.strip_prefix("### ") {
@@ -46,12 +162,13 @@ pub fn declared_rules() -> BTreeMap<String, BTreeSet<String>> {
                 let Some(file) = words.next() else { continue };
                 for word in words {
                     let number = word.trim_matches(|c: char| !c.is_ascii_digit());
-                    rules
-                        .entry(rule.clone())
-                        .or_default()
-                        .insert(format!("{file}#{number}"));
+                    let rule = rules.entry(rule.clone()).or_default();
+                    rule.cases.insert(format!("{file}#{number}"));
                 }
             }
+        } else if let (Some(rule), Some(list)) = (&rule, line.strip_prefix("Fields: ")) {
+            let fields = list.split(',').map(|field| field.trim().to_owned());
+            rules.entry(rule.clone()).or_default().fields.extend(fields);
         }
     }
     rules
@@ -66,7 +183,8 @@ pub struct Case {
     value: Value,
     used: RefCell<BTreeSet<String>>,
     lines: RefCell<Vec<String>>,
-    deviations: RefCell<BTreeSet<String>>,
+    /// Rule and the names of the fields that it changed.
+    deviations: RefCell<BTreeMap<String, BTreeSet<String>>>,
     compared: RefCell<usize>,
 }
 
@@ -157,7 +275,9 @@ impl Case {
         promised: &Value,
     ) {
         *self.compared.borrow_mut() += 1;
-        self.deviations.borrow_mut().insert(rule.to_owned());
+        let mut deviations = self.deviations.borrow_mut();
+        let fields = deviations.entry(rule.to_owned()).or_default();
+        differing(recorded, promised, path, fields);
         let mut lines = self.lines.borrow_mut();
         let head = format!("{} | {} | {path}", self.file, self.label());
         if got != promised {
@@ -177,6 +297,29 @@ impl Case {
         self.lines
             .borrow_mut()
             .push(format!("{} | {} | {path} | {why}", self.file, self.label()));
+    }
+}
+
+/// The names of the fields, at any depth, in which two values differ.
+fn differing(a: &Value, b: &Value, path: &str, fields: &mut BTreeSet<String>) {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            for field in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+                let (a, b) = (a.get(field), b.get(field));
+                let null = &Value::Null;
+                differing(a.unwrap_or(null), b.unwrap_or(null), field, fields);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (a, b) in a.iter().zip(b) {
+                differing(a, b, path, fields);
+            }
+        }
+        _ if a != b => {
+            let last = path.rsplit('.').next().unwrap_or(path);
+            fields.insert(last.trim_end_matches(|c: char| !c.is_alphabetic()).into());
+        }
+        _ => {}
     }
 }
 
@@ -214,6 +357,15 @@ pub fn run_with(file: &str, check: impl FnOnce(&[Case])) {
             compared: RefCell::default(),
         })
         .collect();
+    for case in &cases {
+        let known = GROUPS.iter().find(|(name, _)| *name == file);
+        let group = case.value.get("group").and_then(Value::as_str);
+        if let (Some((_, known)), Some(group)) = (known, group)
+            && !known.contains(&group)
+        {
+            case.fail("group", format!("{group} is unknown"));
+        }
+    }
     check(&cases);
 
     let rules = declared_rules();
@@ -223,12 +375,15 @@ pub fn run_with(file: &str, check: impl FnOnce(&[Case])) {
     for case in &cases {
         lines.append(&mut case.lines.borrow_mut());
         checked += usize::from(*case.compared.borrow() > 0);
-        for rule in case.deviations.borrow().iter() {
-            if !rules.contains_key(rule) {
-                lines.push(format!(
-                    "{file} | {} | - | rule {rule} is not declared in proto/DEVIATIONS.md",
-                    case.label()
-                ));
+        for (rule, fields) in case.deviations.borrow().iter() {
+            let label = case.label();
+            match rules.get(rule) {
+                None => lines.push(format!(
+                    "{file} | {label} | - | rule {rule} is not declared in proto/DEVIATIONS.md"
+                )),
+                Some(known) => lines.extend(fields.difference(&known.fields).map(|field| {
+                    format!("{file} | {label} | {field} | rule {rule} does not change this field")
+                })),
             }
             declared
                 .entry(rule.clone())
@@ -258,6 +413,7 @@ pub fn run_with(file: &str, check: impl FnOnce(&[Case])) {
     if is_own_folder() {
         for (rule, listed) in &rules {
             let listed: BTreeSet<&String> = listed
+                .cases
                 .iter()
                 .filter(|case| case.starts_with(&format!("{file}#")))
                 .collect();
