@@ -4,5 +4,6 @@ pub mod control;
 pub mod digest;
 pub mod files;
 pub mod logging;
+pub mod memory;
 pub mod store;
 pub mod zmq;

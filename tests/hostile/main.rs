@@ -17,7 +17,7 @@ use bitmarkd::shell::zmq::{Context, options};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 
-use stage::{Asker, Stage, TestNode};
+use stage::{Asker, Stage, TestNode, eventually};
 
 /// Messages of the hostile hour.
 const MESSAGES: usize = 200_000;
@@ -387,5 +387,48 @@ fn frames_of_five_megabytes_are_hardly_noticed() {
     others_hardly_notice("frames of 5 MB", move |socket| {
         let _ = socket.send_multipart(request("transfer", &large), 0);
         let _ = socket.recv_multipart(0);
+    });
+}
+
+/// The most memory a node has had, in bytes.
+fn most_memory(node: &TestNode) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+#[test]
+fn a_message_without_an_end_does_not_fill_the_memory() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stage = Stage::new("devnet", 4);
+    stage.nodes[0].configure(|text| text.replace("[peering]", "[peering]\nmemory_mebibytes = 192"));
+    stage.nodes[0].start();
+    stage.nodes[0].wait_status("an answer", |_| true);
+    let sender = Sender::new(&stage.nodes[0]);
+    sender.socket.set_linger(0).unwrap();
+    // The library holds all frames of a message until the last of them is there.
+    let frame = vec![7; 4_900_000];
+    for _ in 0..120 {
+        sender.socket.send(&frame, zmq::SNDMORE).unwrap();
+    }
+    sender.socket.send("the last", 0).unwrap();
+    let warned = eventually("the connections are closed", || {
+        let log = std::fs::read_to_string(stage.nodes[0].plan.directory.join("log/bitmarkd.log"))
+            .unwrap();
+        let warned = log.lines().find(|line| line.contains("memory_mebibytes"));
+        warned.map(str::to_owned)
+    });
+    println!("{warned}");
+    let asker = Asker::new(&stage.nodes[0], "devnet");
+    assert!(asker.ask("N", &[]).is_some());
+    let most = most_memory(&stage.nodes[0]);
+    println!("at most {} MiB", most >> 20);
+    assert!(most < 450 << 20, "{most} bytes");
+    eventually("the memory comes back", || {
+        (stage.nodes[0].memory() < 192 << 20).then_some(())
     });
 }

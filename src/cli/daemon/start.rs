@@ -1,6 +1,6 @@
 //! `bitmarkd start`: runs a node until a signal ends it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -9,7 +9,7 @@ use signal_hook::flag;
 use crate::node::Node;
 use crate::shell::files::config::Config;
 use crate::shell::files::pidfile::PidFile;
-use crate::shell::logging;
+use crate::shell::{logging, memory};
 
 /// How often signals are looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -28,7 +28,19 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let log = logging::start(&config.logging).context("the log")?;
     let _pid = config.pidfile.as_deref().map(PidFile::create).transpose()?;
     let mut node = Node::start(config, Some(log), accept_fork)?;
+    let limit = config.peering.memory_mebibytes.saturating_mul(1 << 20);
+    let mut guard = memory::Guard::new(limit);
     let fault = loop {
+        if let Some(resident) = memory::resident()
+            && guard.is_over(Instant::now(), resident)
+        {
+            let count = memory::close_connections();
+            let mebibytes = resident >> 20;
+            log::warn!(
+                "{mebibytes} MiB of memory are more than peering.memory_mebibytes: \
+                 connections closed: {count}"
+            );
+        }
         if stop.load(std::sync::atomic::Ordering::SeqCst) {
             break None;
         }

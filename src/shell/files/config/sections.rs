@@ -118,6 +118,8 @@ pub struct Peering {
     pub private_key: PathBuf,
     /// Clients admitted; empty: all.
     pub allow: Vec<HexKey>,
+    /// Memory of the process beyond which all connections are closed; 0: no limit.
+    pub memory_mebibytes: u64,
     /// Peers that are always connected.
     pub connect: Vec<Connect>,
 }
@@ -132,6 +134,7 @@ impl Default for Peering {
             public_key: "peer.public".into(),
             private_key: "peer.private".into(),
             allow: Vec::new(),
+            memory_mebibytes: 1536,
             connect: Vec::new(),
         }
     }

@@ -1,0 +1,139 @@
+//! What the process holds in memory, and what is done when it is too much: all network
+//! connections are closed, which gives back what they hold. A message in many frames is held whole
+//! by the library before anybody here sees it; nothing else keeps one peer from filling the memory
+//! with one that never ends.
+//!
+//! Peers connect again by themselves. It never closes files, pipes or sockets of this machine.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{self, AddressFamily, Shutdown, SockaddrLike as _, SockaddrStorage};
+
+/// How long memory takes to come back after the connections are closed.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// Decides when the connections are closed.
+///
+/// What stays after that is no connection's: only another quarter of the limit beyond it closes
+/// them again.
+#[derive(Debug)]
+pub struct Guard {
+    limit: u64,
+    allowed: u64,
+    closed: Option<Instant>,
+}
+
+impl Guard {
+    /// A guard for a limit in bytes; 0: none.
+    #[must_use]
+    pub const fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            allowed: limit,
+            closed: None,
+        }
+    }
+
+    /// Whether the connections are to be closed, now that the process holds `resident` bytes.
+    pub fn is_over(&mut self, now: Instant, resident: u64) -> bool {
+        if self.limit == 0 {
+            return false;
+        }
+        if let Some(closed) = self.closed {
+            if now.duration_since(closed) < SETTLING {
+                return false;
+            }
+            self.closed = None;
+            self.allowed = self.limit.max(resident.saturating_add(self.limit / 4));
+        }
+        if resident <= self.limit {
+            self.allowed = self.limit;
+        }
+        let over = resident > self.allowed;
+        if over {
+            self.closed = Some(now);
+        }
+        over
+    }
+}
+
+/// Bytes of memory that the process has in use; nothing where the system does not tell.
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    pages.checked_mul(page)
+}
+
+/// Ends every TCP connection of the process; gives their number.
+pub fn close_connections() -> usize {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return 0;
+    };
+    let numbers = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|number| close(*number)).count()
+}
+
+/// Ends a descriptor's connection, if it has one over the network.
+fn close(number: i32) -> bool {
+    let family = socket::getpeername::<SockaddrStorage>(number)
+        .ok()
+        .and_then(|peer| peer.family());
+    let is_network = matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6));
+    is_network && socket::shutdown(number, Shutdown::Both).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_is_under_the_limit_is_left_alone() {
+        let now = Instant::now();
+        assert!(!Guard::new(100 * MIB).is_over(now, 100 * MIB));
+        assert!(!Guard::new(0).is_over(now, u64::MAX));
+    }
+
+    #[test]
+    fn connections_are_closed_again_only_for_what_came_after() {
+        let mut guard = Guard::new(100 * MIB);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(guard.is_over(at(0), 101 * MIB));
+        // It takes a while to come back.
+        assert!(!guard.is_over(at(100), 150 * MIB));
+        // This much is not the connections'.
+        assert!(!guard.is_over(at(2100), 120 * MIB));
+        assert!(!guard.is_over(at(2200), 145 * MIB));
+        assert!(guard.is_over(at(2300), 146 * MIB));
+        // Back under the limit all is as at first.
+        assert!(!guard.is_over(at(5000), 50 * MIB));
+        assert!(guard.is_over(at(5100), 101 * MIB));
+    }
+
+    #[test]
+    fn a_process_knows_its_size() {
+        assert!(resident().is_some_and(|bytes| bytes > MIB / 4));
+    }
+
+    #[test]
+    fn a_connection_is_closed_and_a_listener_is_not() {
+        use std::os::fd::AsRawFd as _;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert!(close(server.as_raw_fd()));
+        let end = client.read(&mut [0; 1]).map_err(|e| e.kind());
+        assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)));
+        assert!(!close(listener.as_raw_fd()));
+        assert!(TcpStream::connect(listener.local_addr().unwrap()).is_ok());
+    }
+}
