@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{PROTOCOL_VERSION, Shown};
 use crate::core::chain::Chain;
-use crate::core::engine::Input;
+use crate::core::engine::{Input, source_of};
 use crate::core::keys::PeerPublicKey;
 use crate::core::listener::look_up;
 use crate::core::listener::reply::Info;
@@ -102,7 +102,7 @@ impl PeerService {
             Request::Register(_) | Request::News(_) => {
                 let input = Input::Request {
                     ticket,
-                    source: source_of(client),
+                    source: source_of(&PeerPublicKey(client.unwrap_or_default())),
                     client,
                     asked,
                 };
@@ -114,14 +114,6 @@ impl PeerService {
             }
         }
     }
-}
-
-/// A number for who sends: of its key, else of its connection.
-fn source_of(client: Option<[u8; 32]>) -> u64 {
-    let key = client.unwrap_or_default();
-    let [a, b, c, d, e, f, g, h, ..] = key;
-    // 0 is this node; the highest bit marks publishers.
-    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1).max(1)
 }
 
 impl Service for PeerService {

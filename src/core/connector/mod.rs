@@ -32,6 +32,7 @@ use crate::core::block::Header;
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::keys::PeerPublicKey;
+use crate::core::ledger::UNDO_KEPT;
 use crate::core::time::{Millis, Now};
 use crate::core::upstream::{Answer, Question};
 
@@ -510,8 +511,17 @@ impl Connector {
         let height = local.height();
         let depth = height.saturating_sub(number);
         let is_common = local.digest(number) == Some(digest);
-        let allowed = depth < self.timing.fork_protection
-            || self.accept_fork.is_some_and(|accepted| number >= accepted);
+        let is_told = self.accept_fork.is_some_and(|accepted| number >= accepted);
+        if is_told && depth > UNDO_KEPT {
+            out.push(Effect::Report(format!(
+                "peer {} is on another branch of more than {UNDO_KEPT} blocks, which is more than a running \
+                 node takes off; to follow it, stop the node, run delete-down {}, and start it again",
+                peer.key,
+                number.saturating_add(1)
+            )));
+            return self.fail(now, peer.key, "a fork deeper than can be undone", out);
+        }
+        let allowed = depth < self.timing.fork_protection || is_told;
         if !allowed {
             out.push(Effect::Report(format!(
                 "peer {} is on another branch of more than {depth} blocks; to follow it, start with --accept-fork {}",

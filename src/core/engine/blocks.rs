@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::peers::header_bytes;
-use super::{Effect, Engine, Importance, Step};
+use super::{Effect, Engine, Importance, Source, Step};
 use crate::core::block::{BlockError, HEADER_BYTES, Header};
 use crate::core::connector;
 use crate::core::id::BlockDigest;
@@ -15,11 +15,18 @@ use crate::core::ledger::{Applied, LedgerError};
 use crate::core::mining::machine as mining;
 use crate::core::reservoir;
 use crate::core::state::Overlay;
+use crate::core::time::Millis;
 
 /// Blocks that wait (`proto/peer.md`, section 5).
 pub const QUEUE_MAX: usize = 50;
 /// Their bytes.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Those of them that one source sent as news.
+pub const QUEUE_OF_SOURCE: usize = QUEUE_MAX / 4;
+/// How long no news of blocks are taken from a source that sent one without its work.
+const BLAME_MS: Millis = 600_000;
+/// Such sources.
+const BLAMED_MAX: usize = 1024;
 /// Digests that are remembered.
 const DIGESTS_MAX: usize = 512;
 
@@ -34,7 +41,7 @@ pub(super) enum DigestFor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// A message: passed on when it is in.
-    News,
+    News(Source),
     /// Our own miner: likewise.
     Local,
     /// Fetched by the connector, who is told; not passed on.
@@ -56,6 +63,10 @@ enum Work {
 }
 
 impl Work {
+    fn is_news_of(&self, source: Source) -> bool {
+        matches!(self, Self::One { origin: Origin::News(of), .. } if *of == source)
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::One { packed, .. } => packed.len(),
@@ -75,6 +86,8 @@ pub(super) struct Pipeline {
     asked: Option<HeaderBytes>,
     digests: BTreeMap<HeaderBytes, BlockDigest>,
     order: VecDeque<HeaderBytes>,
+    /// Sources whose blocks had no work in them, and until when nothing is taken from them.
+    blamed: BTreeMap<Source, Millis>,
 }
 
 impl Pipeline {
@@ -89,18 +102,42 @@ impl Pipeline {
         }
     }
 
-    fn push(&mut self, work: Work, to_front: bool) -> bool {
-        let bytes = work.bytes();
-        if self.waiting.len() >= QUEUE_MAX || self.bytes + bytes > QUEUE_BYTES_MAX {
-            return false;
+    /// Takes a block of news if there is room for it.
+    fn push_news(&mut self, packed: Vec<u8>, source: Source) -> bool {
+        let of_source = self
+            .waiting
+            .iter()
+            .filter(|work| work.is_news_of(source))
+            .count();
+        let bytes = self.bytes.saturating_add(packed.len());
+        let has_room = self.waiting.len() < QUEUE_MAX
+            && of_source < QUEUE_OF_SOURCE
+            && bytes <= QUEUE_BYTES_MAX;
+        if has_room {
+            self.bytes = bytes;
+            let origin = Origin::News(source);
+            self.waiting.push_back(Work::One { packed, origin });
         }
-        self.bytes += bytes;
-        if to_front {
-            self.waiting.push_front(work);
-        } else {
-            self.waiting.push_back(work);
+        has_room
+    }
+
+    /// A block of this source had no work in it: its others are dropped, and more are not taken
+    /// for a while. Those who have been longest in the table make room.
+    fn blame(&mut self, source: Source, now: Millis) {
+        self.waiting.retain(|work| !work.is_news_of(source));
+        self.bytes = self.waiting.iter().map(Work::bytes).sum();
+        self.blamed.retain(|_, until| *until > now);
+        if self.blamed.len() >= BLAMED_MAX {
+            let first = self.blamed.iter().min_by_key(|(_, until)| **until);
+            if let Some(first) = first.map(|(source, _)| *source) {
+                self.blamed.remove(&first);
+            }
         }
-        true
+        self.blamed.insert(source, now.saturating_add(BLAME_MS));
+    }
+
+    fn is_blamed(&self, source: Source, now: Millis) -> bool {
+        self.blamed.get(&source).is_some_and(|until| *until > now)
     }
 
     fn push_first(&mut self, work: Work) {
@@ -121,34 +158,36 @@ impl Pipeline {
 
 impl Engine {
     /// A block message in mode Normal.
-    pub(super) fn block_news(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
+    pub(super) fn block_news(&mut self, step: &mut Step<'_>, packed: Vec<u8>, source: Source) {
+        if self.blocks.is_blamed(source, step.now.mono) {
+            self.stats
+                .refuse("block of a source that sent one without work");
+            return;
+        }
         // What cannot go in now costs no place in the queue.
         if let Err(error) = self.ledger.precheck(&packed, step.now.wall) {
             self.refused_news(step, &packed, &error);
             return;
         }
-        let origin = Origin::News;
-        if !self.blocks.push(Work::One { packed, origin }, false) {
+        if !self.blocks.push_news(packed, source) {
             self.stats.refuse("block queue is full");
         }
         self.pump(step);
     }
 
-    /// A block of our own miner.
+    /// A block of our own miner. Its work is done and its miner was told so: it goes before all
+    /// that waits, and there is always room for it.
     pub(super) fn mined(&mut self, step: &mut Step<'_>, packed: Vec<u8>, digest: BlockDigest) {
         if let Some(header) = header_bytes(&packed) {
             self.blocks.remember(header, digest);
         }
         let origin = Origin::Local;
-        if !self.blocks.push(Work::One { packed, origin }, true) {
-            self.stats.refuse("block queue is full");
-        }
+        self.blocks.push_first(Work::One { packed, origin });
         self.pump(step);
     }
 
     /// A block for the connector.
     pub(super) fn fetched(&mut self, step: &mut Step<'_>, packed: Vec<u8>) {
-        // The connector has one under way at most; news never keep it out.
         // The connector has one under way at most; news never keep it out.
         let origin = Origin::Fetched;
         self.blocks.push_first(Work::One { packed, origin });
@@ -248,16 +287,17 @@ impl Engine {
         }
     }
 
-    fn digest_known(&self, packed: &[u8]) -> BlockDigest {
+    /// The digest of a header that was asked for; one that is not known proves nothing.
+    fn digest_known(&self, packed: &[u8]) -> Result<BlockDigest, BlockError> {
         header_bytes(packed)
             .and_then(|header| self.blocks.digests.get(&header).copied())
-            .unwrap_or_default()
+            .ok_or(BlockError::HeaderDifficulty)
     }
 
     fn put(&mut self, step: &mut Step<'_>, work: &Work) -> Result<(), LedgerError> {
         match work {
             Work::One { packed, .. } => {
-                let digest = self.digest_known(packed);
+                let digest = self.digest_known(packed)?;
                 let applied = self
                     .ledger
                     .apply(&step.state, packed, digest, step.now.wall)?;
@@ -363,14 +403,17 @@ impl Engine {
                 (Ok(()), Origin::Fetched) => {
                     self.connect_on_time(step, connector::Input::Applied);
                 }
-                (Ok(()), Origin::News | Origin::Local) => {
+                (Ok(()), Origin::News(_) | Origin::Local) => {
                     self.relay(step, vec![b"block".to_vec(), packed]);
                     self.connect_on_time(step, connector::Input::Changed);
                 }
                 (Err(e), Origin::Fetched) => {
                     self.connect_on_time(step, connector::Input::Refused(e.to_string()));
                 }
-                (Err(LedgerError::Refused(error)), _) => {
+                (Err(LedgerError::Refused(error)), origin) => {
+                    if let (BlockError::HeaderDifficulty, Origin::News(source)) = (&error, origin) {
+                        self.blocks.blame(source, step.now.mono);
+                    }
                     self.refused_news(step, &packed, &error);
                 }
                 (Err(e), _) => step.log(Importance::Warning, format!("a block: {e}")),

@@ -50,6 +50,16 @@ pub type SocketId = u64;
 /// Who sent something: a number for its key or connection; 0 is this node.
 pub type Source = u64;
 
+/// The number of who sends, of its key: the same whether it is a client of ours or we subscribe to
+/// it, now and after a restart.
+#[must_use]
+pub const fn source_of(key: &PeerPublicKey) -> Source {
+    let [a, b, c, d, e, f, g, h, ..] = key.0;
+    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    // 0 is this node.
+    if number == 0 { 1 } else { number }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input {

@@ -1,7 +1,7 @@
 //! Requests and published messages: who may say what, and what follows (`proto/peer.md`,
 //! sections 2, 3 and 3.2).
 
-use super::{Effect, Engine, Importance, SocketId, Source, Step};
+use super::{Effect, Engine, Importance, SocketId, Source, Step, source_of};
 use crate::core::announce::{self, Registration};
 use crate::core::connector::Mode;
 use crate::core::listener::look_up;
@@ -78,12 +78,12 @@ impl Engine {
         let now = step.now.mono;
         let size = news.size();
         let subscription = self.subscriptions.iter_mut().find(|s| s.socket == socket);
-        if !subscription.is_some_and(|subscription| subscription.takes(now, size)) {
+        let Some(subscription) = subscription.and_then(|s| s.takes(now, size).then_some(s)) else {
             self.stats.refuse("quota of a publisher");
             return;
-        }
-        // Nothing is answered; sources of publishers are apart from those of clients.
-        let source = socket | 1 << 63;
+        };
+        // Nothing is answered.
+        let source = source_of(&subscription.key);
         self.take_news(step, news, source);
     }
 
@@ -100,7 +100,7 @@ impl Engine {
             }
             News::Block(packed) => {
                 if self.connector.mode() == Mode::Normal {
-                    self.block_news(step, packed);
+                    self.block_news(step, packed, source);
                 } else {
                     self.stats.refuse("not available during synchronise");
                 }

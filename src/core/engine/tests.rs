@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::blocks::QUEUE_OF_SOURCE;
 use super::*;
+use crate::core::block::{Compact, Header};
 use crate::core::chain::LOCAL;
-use crate::core::keys::PeerPublicKey;
+use crate::core::currency::{Currency, Payments, address};
+use crate::core::id::{AssetId, BlockDigest, TxId};
+use crate::core::keys::{PeerPublicKey, PrivateKey};
+use crate::core::listener::News;
+use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
 use crate::core::reservoir::Caps;
 use crate::core::state::MemoryStore;
 use crate::core::{connector, upstream};
@@ -207,4 +213,157 @@ fn a_banned_key_is_not_dialled_until_its_time_not_even_after_a_restart() {
         engine.step(at(mono), Input::Wake, &store, &mut later);
     }
     assert!(dials(&later) >= 2);
+}
+
+/// A node whose digests are answered: those of junk prove nothing.
+struct Digesting {
+    engine: Engine,
+    store: MemoryStore,
+    asked: Vec<(u64, Header)>,
+}
+
+/// Nonces from here on have no work behind them.
+const JUNK: u64 = 1000;
+const AT: Now = Now {
+    mono: 5,
+    wall: 1_600_000_000,
+};
+
+impl Digesting {
+    fn new() -> (Self, SocketId) {
+        let store = MemoryStore::new();
+        let (mut engine, _) = Engine::new(AT, settings(), &store).unwrap();
+        let mut out = Vec::new();
+        engine.start(AT, &store, &mut out);
+        let asked = Vec::new();
+        let socket = subscription(&out);
+        (
+            Self {
+                engine,
+                store,
+                asked,
+            },
+            socket,
+        )
+    }
+
+    fn took(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                Effect::Commit(batch, _) => self.store.apply(&batch),
+                Effect::Digest(request, header) => {
+                    let (header, _) = Header::unpack(header.as_slice()).unwrap();
+                    self.asked.push((request, header));
+                }
+                Effect::Fatal(why) => panic!("{why}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn news(&mut self, socket: SocketId, packed: &[u8]) {
+        let mut out = Vec::new();
+        let input = Input::Published(socket, News::Block(packed.to_vec()));
+        self.engine.step(AT, input, &self.store, &mut out);
+        self.took(out);
+    }
+
+    fn digest(&mut self) -> bool {
+        let Some((request, header)) = self.asked.pop() else {
+            return false;
+        };
+        let digest = if header.nonce >= JUNK {
+            BlockDigest([0xff; 32])
+        } else {
+            BlockDigest([0; 32])
+        };
+        let mut out = Vec::new();
+        let input = Input::Digest(request, digest);
+        self.engine.step(AT, input, &self.store, &mut out);
+        self.took(out);
+        true
+    }
+}
+
+/// Block 2: a foundation and an issue.
+fn block_two() -> Vec<u8> {
+    let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
+    let owner = key.account().unwrap();
+    let coin = |currency| {
+        let address = address::encode(111, &[7; 20]).into_bytes();
+        (currency, address)
+    };
+    let payments = Payments([coin(Currency::Bitcoin), coin(Currency::Litecoin)].into());
+    let mut foundation = Record::BlockFoundation(BlockFoundation {
+        version: 1,
+        payments,
+        owner,
+        nonce: 1234,
+        signature: Vec::new(),
+    });
+    let foundation = sign(&mut foundation, &key).unwrap();
+    let mut asset = Record::AssetData(AssetData {
+        name: b"name".to_vec(),
+        fingerprint: b"print".to_vec(),
+        metadata: Vec::new(),
+        registrant: owner,
+        signature: Vec::new(),
+    });
+    let asset = sign(&mut asset, &key).unwrap();
+    let mut issue = Record::BitmarkIssue(BitmarkIssue {
+        asset_id: AssetId::of(b"print"),
+        owner,
+        nonce: 1,
+        signature: Vec::new(),
+    });
+    let issue = sign(&mut issue, &key).unwrap();
+    let ids = [&foundation, &asset, &issue].map(|packed| TxId::of(packed));
+    let header = Header {
+        version: 2,
+        transaction_count: 3,
+        number: 2,
+        previous_block: LOCAL.genesis_digest,
+        merkle_root: merkle::root(&ids),
+        timestamp: 1_500_000_000,
+        difficulty: Compact::ONE,
+        nonce: 1,
+    };
+    [header.pack().as_slice(), &foundation, &asset, &issue].concat()
+}
+
+fn junk(good: &[u8], number: u64) -> Vec<u8> {
+    let mut junk = good.to_vec();
+    junk[92..100].copy_from_slice(&(JUNK + number).to_le_bytes());
+    junk
+}
+
+#[test]
+fn a_block_of_our_own_miner_goes_before_all_that_waits() {
+    let (mut node, socket) = Digesting::new();
+    let good = block_two();
+    for number in 0..60 {
+        node.news(socket, &junk(&good, number));
+    }
+    assert!(node.engine.blocks.len() <= 1 + QUEUE_OF_SOURCE);
+    let mut out = Vec::new();
+    node.engine.run(AT, &node.store, &mut out, |engine, step| {
+        engine.mined(step, good.clone(), BlockDigest([0; 32]));
+    });
+    node.took(out);
+    assert!(node.digest());
+    assert_eq!(node.engine.status().height, 2);
+}
+
+#[test]
+fn a_source_of_blocks_without_work_costs_one_digest() {
+    let (mut node, socket) = Digesting::new();
+    let good = block_two();
+    for number in 0..5 {
+        node.news(socket, &junk(&good, number));
+    }
+    assert!(node.digest());
+    assert!(!node.digest(), "its others are dropped");
+    node.news(socket, &good);
+    assert!(!node.digest(), "nothing is taken from it for a while");
+    assert_eq!(node.engine.status().height, 1);
 }
