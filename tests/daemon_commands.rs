@@ -549,6 +549,18 @@ fn a_rebuild_makes_the_same_indexes_and_computes_digests_that_are_missing() {
 }
 
 #[test]
+fn a_block_is_taken_off_after_a_rebuild_as_it_was_before_it() {
+    let blocks = chain_up_to(6);
+    let place = Place::loaded(&blocks);
+    let shorter = Place::loaded(&blocks[..2]);
+    place.run(&["rebuild"]).success();
+    let shown = out(&place.run(&["delete-down", "4"]).success());
+    assert_eq!(shown, "reduced height to: 3\n");
+    assert_eq!(place.saved(), file_of(&blocks[..2]));
+    assert_eq!(pools(&place), pools(&shorter));
+}
+
+#[test]
 fn a_rebuild_that_finds_a_bad_block_says_which_to_delete_down_to() {
     let blocks = chain_up_to(5);
     let place = Place::loaded(&blocks);

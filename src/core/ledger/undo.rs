@@ -21,13 +21,24 @@ fn pack_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Whether before a block its entries of a pool are never there: what it is, unlike the indexes, is
+/// there already when the indexes are built again from it.
+fn is_of_the_block(pool: Pool) -> bool {
+    matches!(pool, Pool::Blocks | Pool::BlockDigest)
+}
+
 /// Adds to a block's batch what is needed to take it off again, and drops what is too old.
 pub(super) fn add(view: &dyn View, number: u64, batch: &mut Batch) -> Result<(), StoreFault> {
     let mut before = vec![VERSION];
     for (pool, key, _) in batch.iter() {
         before.push(pool.prefix());
         pack_bytes(key, &mut before);
-        match view.get(pool, key)? {
+        let value = if is_of_the_block(pool) {
+            None
+        } else {
+            view.get(pool, key)?
+        };
+        match value {
             None => before.push(ABSENT),
             Some(value) => {
                 before.push(PRESENT);
@@ -67,7 +78,14 @@ fn parse(bytes: &[u8]) -> Option<Batch> {
         let key = cursor.field(0, MOST)?;
         match cursor.byte()? {
             ABSENT => batch.delete(pool, key),
-            PRESENT => batch.put(pool, key, cursor.field(0, MOST)?),
+            PRESENT => {
+                let value = cursor.field(0, MOST)?;
+                if is_of_the_block(pool) {
+                    batch.delete(pool, key);
+                } else {
+                    batch.put(pool, key, value);
+                }
+            }
             _ => return None,
         }
     }
