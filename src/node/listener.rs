@@ -15,7 +15,7 @@ use crate::core::keys::PeerPublicKey;
 use crate::core::listener::look_up;
 use crate::core::listener::reply::Info;
 use crate::core::listener::{
-    Asked, Connection, Envelope, News, Reply, ReplyOrder, Request, Ticket,
+    Asked, Connection, Envelope, Lane, News, Reply, ReplyOrder, Request, Ticket,
 };
 use crate::shell::store::Store;
 use crate::shell::zmq::monitor::Event;
@@ -35,6 +35,9 @@ pub struct PeerService {
     shown: Arc<Shown>,
     order: ReplyOrder,
     inputs: Sender<Input>,
+    /// What waits for the owner, and what waits for the readers.
+    for_owner: Lane<Input>,
+    for_readers: Lane<Request>,
     readers: Sender<Asking>,
     answers: Receiver<Answer>,
     leaving: VecDeque<(usize, Frames)>,
@@ -58,6 +61,8 @@ impl PeerService {
             shown,
             order: ReplyOrder::new(),
             inputs,
+            for_owner: Lane::default(),
+            for_readers: Lane::default(),
             readers,
             answers,
             leaving: VecDeque::new(),
@@ -81,36 +86,60 @@ impl PeerService {
         })
     }
 
-    fn asked(
-        &mut self,
-        ticket: Ticket,
-        connection: &Connection,
-        client: Option<[u8; 32]>,
-        asked: Asked,
-    ) {
-        match asked.request {
-            Request::Info => self.answer(ticket, self.info()),
-            Request::Height => self.answer(ticket, Reply::height(self.shown.get().height)),
+    /// `bytes` is what the request takes while it waits.
+    fn asked(&mut self, ticket: Ticket, client: Option<[u8; 32]>, asked: Asked, bytes: usize) {
+        let source = source_of(&PeerPublicKey(client.unwrap_or_default()));
+        let lost = match asked.request {
+            Request::Info => return self.answer(ticket, self.info()),
+            Request::Height => {
+                return self.answer(ticket, Reply::height(self.shown.get().height));
+            }
             Request::Nothing | Request::News(News::Heart) => {
-                self.answer(ticket, Reply::acknowledge(&asked.command));
+                return self.answer(ticket, Reply::acknowledge(&asked.command));
             }
             Request::Block(_) | Request::Digest(_) => {
-                if self.readers.try_send((ticket, asked.request)).is_err() {
-                    self.answer(ticket, Reply::block_not_found());
-                }
+                self.for_readers.push(source, ticket, asked.request, bytes)
             }
             Request::Register(_) | Request::News(_) => {
                 let input = Input::Request {
                     ticket,
-                    source: source_of(&PeerPublicKey(client.unwrap_or_default())),
+                    source,
                     client,
                     asked,
                 };
-                // There is room for every request that can be open. During the stop there is not:
-                // what is not taken is not acknowledged.
-                if self.inputs.try_send(input).is_err() {
-                    self.order.gone(connection);
-                }
+                self.for_owner.push(source, ticket, input, bytes)
+            }
+        };
+        for ticket in lost {
+            self.lose(ticket);
+        }
+        self.pass_on();
+    }
+
+    /// A request that is not answered: its connection is forgotten with all it asked, as if it had
+    /// been lost on the way.
+    fn lose(&mut self, ticket: Ticket) {
+        if let Some(connection) = self.order.connection(ticket).cloned() {
+            self.order.gone(&connection);
+        }
+    }
+
+    /// Hands on what waits, as far as others may work on it.
+    fn pass_on(&mut self) {
+        while let Some((ticket, input)) = self.for_owner.pop() {
+            // There is room for all that may be at work. During the stop there is not: what is not
+            // taken is not acknowledged.
+            let is_open = self.order.connection(ticket).is_some();
+            if !is_open || self.inputs.try_send(input).is_err() {
+                self.for_owner.done(ticket);
+                self.lose(ticket);
+            }
+        }
+        while let Some((ticket, request)) = self.for_readers.pop() {
+            let is_open = self.order.connection(ticket).is_some();
+            if !is_open || self.readers.try_send((ticket, request)).is_err() {
+                self.for_readers.done(ticket);
+                self.lose(ticket);
             }
         }
     }
@@ -126,11 +155,15 @@ impl Service for PeerService {
             return;
         }
         let id = frames.remove(0);
+        if received.over_bytes {
+            // What was dropped still counts as a parameter.
+            frames.push(Vec::new());
+        }
+        let bytes = frames.iter().map(Vec::len).sum();
         let Some((envelope, body)) = Envelope::split(frames) else {
             return;
         };
-        let connection = Connection { socket, id };
-        let Some(ticket) = self.order.open(connection.clone(), envelope) else {
+        let Some(ticket) = self.order.open(Connection { socket, id }, envelope) else {
             return;
         };
         match Asked::read(self.chain, body) {
@@ -138,15 +171,18 @@ impl Service for PeerService {
             // Of a message that is too large as a whole the parameters in front count, as of one
             // that has more of them than its command takes.
             Ok(asked) => {
-                self.asked(ticket, &connection, received.client, asked);
+                self.asked(ticket, received.client, asked, bytes);
             }
         }
     }
 
     fn woken(&mut self) {
         while let Ok((ticket, reply)) = self.answers.try_recv() {
+            self.for_owner.done(ticket);
+            self.for_readers.done(ticket);
             self.answer(ticket, reply);
         }
+        self.pass_on();
     }
 
     fn event(&mut self, _socket: usize, _event: Event) {}

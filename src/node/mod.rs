@@ -194,6 +194,8 @@ impl Node {
         // The publisher and everything that goes out.
         let news = inputs.clone();
         let chain_of_news = chain;
+        let published = performer::Room::default();
+        let room = published.clone();
         let outward = Outward::start(
             &context,
             setup.peer_key.clone(),
@@ -203,7 +205,7 @@ impl Node {
                 addresses: &setup.publish,
             },
             "outward",
-            move |item| performer::told(chain_of_news, item, &news),
+            move |item| performer::told(chain_of_news, item, &news, &room),
         )
         .context("publishing.broadcast")?;
         let work = Outward::start(
@@ -296,6 +298,7 @@ impl Node {
             engine.step(now, input, &store, &mut effects);
         }
         let owner = owner::Owner::start(owner::Parts {
+            published,
             engine,
             store,
             clock,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::performer::Performer;
+use super::performer::{Performer, Room};
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
 use crate::shell::store::{Flusher, Store};
@@ -28,6 +28,7 @@ pub struct Parts {
     pub flusher: Arc<Flusher>,
     pub shown: Arc<Shown>,
     pub stop: Arc<AtomicBool>,
+    pub published: Room,
     pub first: Vec<Effect>,
 }
 
@@ -71,6 +72,7 @@ impl Parts {
     fn run(mut self) -> Engine {
         let first = std::mem::take(&mut self.first);
         self.perform(first);
+        self.shown.set(self.engine.status());
         while !self.stop.load(Ordering::SeqCst) {
             self.wake_if_due();
             let now = self.clock.now();
@@ -80,6 +82,9 @@ impl Parts {
                 Ok(input) => {
                     self.step(input);
                     for _ in 1..TURN {
+                        if self.stop.load(Ordering::SeqCst) {
+                            break;
+                        }
                         let Ok(input) = self.queue.try_recv() else {
                             break;
                         };
@@ -100,6 +105,9 @@ impl Parts {
     }
 
     fn step(&mut self, input: Input) {
+        if let Input::Published(_, news) = &input {
+            self.published.give(news.size());
+        }
         let mut effects = Vec::new();
         let now = self.clock.now();
         self.engine.step(now, input, &self.store, &mut effects);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
@@ -81,9 +82,37 @@ impl Performer {
     }
 }
 
+/// Bytes of publishers' messages that wait for the owner.
+const PUBLISHED_BYTES: u64 = 32 << 20;
+
+/// The room for what publishers say. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Room(Arc<AtomicU64>);
+
+impl Room {
+    /// Takes so many bytes, if there is room for them.
+    fn take(&self, bytes: u64) -> bool {
+        let more = |used: u64| {
+            let used = used.saturating_add(bytes);
+            (used <= PUBLISHED_BYTES).then_some(used)
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Gives them back.
+    pub fn give(&self, bytes: u64) {
+        let less = |used: u64| Some(used.saturating_sub(bytes));
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
 /// What the outgoing sockets tell, as inputs. What publishers say takes half of the queue at most,
-/// so that requests and replies always have room.
-pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>) {
+/// and [`PUBLISHED_BYTES`], so that requests and replies always have room.
+pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>, room: &Room) {
     match news {
         News::Received(id, frames) => {
             // Request sockets give replies, subscriptions messages: a reply never begins with the
@@ -92,11 +121,15 @@ pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>) {
                 .first()
                 .is_some_and(|frame| frame == chain.name.as_bytes());
             if is_message {
-                let input = request::published(chain, frames)
-                    .map_or(Input::PublishedOther(id), |news| Input::Published(id, news));
+                let news = request::published(chain, frames);
+                let bytes = news.as_ref().map_or(0, request::News::size);
                 let half = inputs.capacity().unwrap_or(usize::MAX) / 2;
-                if inputs.len() < half {
-                    let _ = inputs.try_send(input);
+                if inputs.len() < half && room.take(bytes) {
+                    let input =
+                        news.map_or(Input::PublishedOther(id), |news| Input::Published(id, news));
+                    if inputs.try_send(input).is_err() {
+                        room.give(bytes);
+                    }
                 }
             } else {
                 let _ = inputs.send(Input::Reply(id, frames));

@@ -10,7 +10,7 @@ use crate::core::engine::Input;
 use crate::core::keys::PeerPublicKey;
 use crate::core::listener::{Connection, Envelope, ReplyOrder, Ticket};
 use crate::core::mining::machine::WAITING_OF_CLIENT_MAX;
-use crate::core::mining::submission;
+use crate::core::mining::submission::{self, Submission};
 use crate::shell::zmq::monitor::Event;
 use crate::shell::zmq::receive::Received;
 use crate::shell::zmq::server::Service;
@@ -79,7 +79,8 @@ impl Service for SubmissionService {
             .filter(|(_, client)| *client == received.client)
             .count();
         if of_client >= WAITING_OF_CLIENT_MAX {
-            self.answer(ticket, submission::reply("", false));
+            let job = Submission::read(&frame).job;
+            self.answer(ticket, submission::reply(&job, false));
             return;
         }
         self.open.insert(ticket.0, (ticket, received.client));

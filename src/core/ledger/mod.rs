@@ -10,8 +10,6 @@ pub mod keys;
 mod ownership;
 pub mod read;
 mod rebuild;
-#[cfg(test)]
-mod tests;
 mod undo;
 mod validate;
 

@@ -5,12 +5,14 @@
 //! is built. Bytes from outside are read to the letter and never trusted.
 
 pub mod envelope;
+pub mod lanes;
 pub mod look_up;
 pub mod order;
 pub mod reply;
 pub mod request;
 
 pub use envelope::Envelope;
+pub use lanes::Lane;
 pub use order::{Connection, ReplyOrder, Ticket};
 pub use reply::Reply;
 pub use request::{Asked, News, RegisterRequest, Request};

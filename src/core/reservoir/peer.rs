@@ -67,6 +67,10 @@ impl Reservoir {
             let Record::AssetData(asset) = record? else {
                 return Err(Refusal::NotAnAsset);
             };
+            // No set has more, and each costs a check of its signature.
+            if assets.len() >= confirmed.chain().rules.issues_max {
+                return Err(Refusal::TooManyItems);
+            }
             assets.push(self.cache_asset(asset, source, confirmed)?);
         }
         if assets.iter().any(|(_, new)| *new) {

@@ -17,6 +17,10 @@ const SERVER_RECEIVE_HWM: i32 = 16;
 const SERVER_SEND_HWM: i32 = 8;
 /// Published messages that wait for one subscriber; more are lost to it.
 const PUBLISH_HWM: i32 = 256;
+/// Messages that wait unread from a server that we dialled: replies come one at a time.
+const REPLY_HWM: i32 = 2;
+/// Messages that wait unread from a publisher; it is held up beyond.
+const SUBSCRIBE_HWM: i32 = 16;
 /// A connection that has not shaken hands by then is closed.
 const HANDSHAKE_MS: i32 = 10_000;
 
@@ -110,8 +114,12 @@ pub fn client(
             socket.set_identity(&identity)?;
             socket.set_req_relaxed(true)?;
             socket.set_req_correlate(true)?;
+            socket.set_rcvhwm(REPLY_HWM)?;
         }
-        zmq::SocketType::SUB => socket.set_subscribe(b"")?,
+        zmq::SocketType::SUB => {
+            socket.set_rcvhwm(SUBSCRIBE_HWM)?;
+            socket.set_subscribe(b"")?;
+        }
         _ => {}
     }
     Ok(socket)

@@ -18,6 +18,8 @@ use crate::core::keys::PeerPrivateKey;
 
 /// Messages taken from one socket before the others get their turn.
 const TURN: usize = 32;
+/// Bytes of them after which the turn ends.
+const TURN_BYTES: usize = 256 << 10;
 /// Longest sleep of the loop.
 const TICK_MS: i64 = 1000;
 /// Longest sleep while replies wait for room.
@@ -228,11 +230,16 @@ impl Bound {
         service.woken();
         for (index, (socket, monitor)) in self.sockets.iter().enumerate() {
             if is_readable(2 * index + 1) {
+                let mut bytes = 0;
                 for _ in 0..TURN {
                     let Some(received) = receive::message(socket)? else {
                         break;
                     };
+                    bytes += size(&received.frames);
                     service.message(index, received);
+                    if bytes > TURN_BYTES {
+                        break;
+                    }
                 }
             }
             if is_readable(2 * index + 2) {

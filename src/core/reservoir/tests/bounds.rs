@@ -157,6 +157,17 @@ fn payments_that_wait_for_one_pay_id_are_few() {
 }
 
 #[test]
+fn of_a_message_with_more_than_a_hundred_assets_the_rest_is_not_looked_at() {
+    let mut world = World::new();
+    let many: Vec<u8> = (0..105)
+        .flat_map(|n| packed_asset(&format!("asset {n}")))
+        .collect();
+    let result = world.peer(Command::Assets, many);
+    assert_eq!(result, Err(Refusal::TooManyItems));
+    assert_eq!(world.pools.pools.assets.len(), 100);
+}
+
+#[test]
 fn a_set_of_more_than_a_hundred_is_refused() {
     let mut world = World::new();
     world.peer(Command::Assets, packed_asset("a")).unwrap();

@@ -1,1 +1,0 @@
-//! Behaviour of the ledger as a whole.
