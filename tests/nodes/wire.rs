@@ -70,6 +70,7 @@ fn dealer(node: &TestNode, context: &Context) -> zmq::Socket {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
+    const ROUNDS: usize = 330;
     let stage = alone("devnet");
     let context = Context::new().unwrap();
     let socket = dealer(&stage.nodes[0], &context);
@@ -81,13 +82,13 @@ fn pipelined_requests_are_answered_in_order() {
         socket.send_multipart(frames, 0).unwrap();
     };
     // The slow one first: a digest from the store, then what the status tells.
-    for round in 0..20 {
+    for round in 0..ROUNDS {
         request(&format!("h{round}"), "H", &1_u64.to_be_bytes());
         request(&format!("n{round}"), "N", &[]);
-        request(&format!("r{round}"), "peer", &[1]);
+        request(&format!("a{round}"), "assets", &[1]);
     }
-    for round in 0..20 {
-        for (id, command) in [("h", "H"), ("n", "N"), ("r", "peer")] {
+    for round in 0..ROUNDS {
+        for (id, command) in [("h", "H"), ("n", "N"), ("a", "assets")] {
             let reply = socket.recv_multipart(0).unwrap();
             assert_eq!(reply[0], format!("{id}{round}").into_bytes());
             assert_eq!(reply[1], b"");
