@@ -250,6 +250,7 @@ impl Node {
             workers: Arc::clone(&workers),
             inputs: inputs.clone(),
             fatal: tell_fatal,
+            publishing: outward.publishing.clone(),
         };
 
         let reader = listener::Readers::start(

@@ -13,6 +13,7 @@ use crate::core::engine::{Effect, Input};
 use crate::core::listener::request;
 use crate::core::wire::connection::Connection;
 use crate::shell::digest::DigestWorkers;
+use crate::shell::memory;
 use crate::shell::zmq::outward::{News, Order, Orders};
 use crate::shell::zmq::{Access, Waker};
 
@@ -30,6 +31,8 @@ pub struct Performer {
     pub(super) workers: Arc<DigestWorkers>,
     pub(super) inputs: Sender<Input>,
     pub(super) fatal: Sender<String>,
+    /// Where subscribers are connected.
+    pub(super) publishing: Vec<SocketAddr>,
 }
 
 fn socket(address: &Connection) -> SocketAddr {
@@ -70,7 +73,15 @@ impl Performer {
                     log::warn!("a digest found no worker; the node is stopping or overloaded");
                 }
             }
-            Effect::Ban(key, until) => self.access.ban(key, until),
+            Effect::Ban(key, until) => {
+                self.access.ban(key, until);
+                // A subscriber is seen again only when it connects: all of them do.
+                if until > 0 {
+                    for port in self.publishing.iter().map(SocketAddr::port) {
+                        memory::close_connections_at(port);
+                    }
+                }
+            }
             Effect::Control(token, answer) => self.operator.answer(token, answer),
             Effect::Log(importance, text) => super::log(importance, &text),
             Effect::Fatal(why) => {

@@ -1,5 +1,5 @@
-//! What the process holds in memory, and what is done when it is too much: all network
-//! connections are closed, which gives back what they hold. A message in many frames is held whole
+//! What the process holds in memory and in descriptors, and what is done when it is too much: all
+//! network connections are closed, which gives back what they hold. A message in many frames is held whole
 //! by the library before anybody here sees it; nothing else keeps one peer from filling the memory
 //! with one that never ends.
 //!
@@ -7,7 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{self, AddressFamily, Shutdown, SockaddrLike as _, SockaddrStorage};
+use nix::sys::socket::{
+    self, AddressFamily, Shutdown, SockaddrIn, SockaddrIn6, SockaddrLike as _, SockaddrStorage,
+};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// How long memory takes to come back after the connections are closed.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -66,15 +69,47 @@ pub fn resident() -> Option<u64> {
     pages.checked_mul(page)
 }
 
+/// The open descriptors of the process.
+fn descriptors() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Ends every TCP connection of the process; gives their number.
 pub fn close_connections() -> usize {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
-        return 0;
+    descriptors().filter(|number| close(*number)).count()
+}
+
+/// Ends the connections to one of our listening ports.
+pub fn close_connections_at(port: u16) -> usize {
+    let is_there = |number: &i32| {
+        let local = socket::getsockname::<SockaddrStorage>(*number).ok();
+        let v4 = local.and_then(|a| a.as_sockaddr_in().map(SockaddrIn::port));
+        let v6 = local.and_then(|a| a.as_sockaddr_in6().map(SockaddrIn6::port));
+        v4.or(v6) == Some(port)
     };
-    let numbers = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|number| close(*number)).count()
+    descriptors()
+        .filter(is_there)
+        .filter(|number| close(*number))
+        .count()
+}
+
+/// Lets the process open as many descriptors as the system allows it.
+pub fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, limit) {
+        log::debug!("the limit of open files stays: {e}");
+    }
+}
+
+/// Whether so many descriptors are open that there is hardly room for a new connection.
+#[must_use]
+pub fn is_out_of_descriptors() -> bool {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    descriptors().count() as u64 > most - most / 8
 }
 
 /// Ends a descriptor's connection, if it has one over the network.
@@ -134,6 +169,15 @@ mod tests {
         let end = client.read(&mut [0; 1]).map_err(|e| e.kind());
         assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)));
         assert!(!close(listener.as_raw_fd()));
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let at = [&listener, &other].map(|l| TcpStream::connect(l.local_addr().unwrap()).unwrap());
+        let accepted = [listener.accept().unwrap().0, other.accept().unwrap().0];
+        assert!(close_connections_at(port) >= 1);
+        let mut ended = at[0].try_clone().unwrap();
+        let end = ended.read(&mut [0; 1]).map_err(|e| e.kind());
+        assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)));
+        assert!(socket::getpeername::<SockaddrStorage>(accepted[1].as_raw_fd()).is_ok());
         assert!(TcpStream::connect(listener.local_addr().unwrap()).is_ok());
     }
 }

@@ -390,6 +390,16 @@ fn frames_of_five_megabytes_are_hardly_noticed() {
     });
 }
 
+#[test]
+fn long_names_of_other_chains_are_hardly_noticed() {
+    let name = vec![7; 4_999_000];
+    others_hardly_notice("names of chains of 5 MB", move |socket| {
+        let frames = vec![Vec::new(), name.clone(), b"N".to_vec()];
+        let _ = socket.send_multipart(frames, 0);
+        let _ = socket.recv_multipart(0);
+    });
+}
+
 /// The most memory a node has had, in bytes.
 fn most_memory(node: &TestNode) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bitmarkd::core::keys::PrivateKey;
+use bitmarkd::core::keys::{PeerPrivateKey, PrivateKey};
 use bitmarkd::core::record::{self, AssetData, Record};
 use bitmarkd::shell::zmq::outward::{News, Order, Outward, Publishing};
 use bitmarkd::shell::zmq::requester::fresh_key;
 use bitmarkd::shell::zmq::{Context, Frames};
 use crossbeam_channel::{Receiver, unbounded};
 
-use crate::stage::{Asker, PATIENCE, Stage};
+use crate::stage::{Asker, PATIENCE, Stage, eventually};
 
 /// Everything that a node publishes.
 struct Listener {
@@ -21,11 +21,14 @@ struct Listener {
 impl Listener {
     /// Subscribes and waits for the first message, so that none is missed afterwards.
     fn new(stage: &Stage, node: usize) -> Self {
+        Self::with_key(stage, node, &fresh_key())
+    }
+
+    fn with_key(stage: &Stage, node: usize, key: &PeerPrivateKey) -> Self {
         let context = Context::new().unwrap();
         let (tell, news) = unbounded();
-        let key = fresh_key();
         let nothing = Publishing {
-            key: &key,
+            key,
             zap_domain: "broadcaster",
             addresses: &[],
         };
@@ -104,6 +107,26 @@ fn what_is_new_is_relayed_once_to_peers_and_subscribers() {
     asker.ask("transfer", &[&both]).unwrap();
     assert_eq!(near.drain(b"hello") + near.drain(b"proof"), 0);
     assert_eq!(far.drain(b"assets"), 0);
+}
+
+#[test]
+fn a_subscriber_that_is_banned_hears_no_more() {
+    let stage = Stage::normal("devnet", 4);
+    let key = fresh_key();
+    let banned = Listener::with_key(&stage, 0, &key);
+    let other = Listener::new(&stage, 0);
+    let ban = serde_json::json!({"command": "ban", "key": key.public_key(), "seconds": 600});
+    stage.nodes[0].control(&ban).unwrap();
+    banned.drain(b"assets");
+    let asker = Asker::new(&stage.nodes[0], "devnet");
+    // The others connect again.
+    let mut number = 0;
+    eventually("news", || {
+        number += 1;
+        asker.ask("assets", &[&asset(&format!("after {number}"))])?;
+        (other.drain(b"assets") > 0).then_some(())
+    });
+    assert_eq!(banned.drain(b"assets"), 0);
 }
 
 #[test]

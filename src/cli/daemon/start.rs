@@ -13,6 +13,8 @@ use crate::shell::{logging, memory};
 
 /// How often signals are looked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often open descriptors are counted.
+const LOOK_AT_DESCRIPTORS: Duration = Duration::from_secs(5);
 
 /// Runs the node.
 ///
@@ -30,6 +32,8 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let mut node = Node::start(config, Some(log), accept_fork)?;
     let limit = config.peering.memory_mebibytes.saturating_mul(1 << 20);
     let mut guard = memory::Guard::new(limit);
+    memory::raise_descriptor_limit();
+    let mut looked = Instant::now();
     let fault = loop {
         if let Some(resident) = memory::resident()
             && guard.is_over(Instant::now(), resident)
@@ -40,6 +44,13 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
                 "{mebibytes} MiB of memory are more than peering.memory_mebibytes: \
                  connections closed: {count}"
             );
+        }
+        if looked.elapsed() >= LOOK_AT_DESCRIPTORS {
+            looked = Instant::now();
+            if memory::is_out_of_descriptors() {
+                let count = memory::close_connections();
+                log::warn!("hardly any descriptor is left, connections closed: {count}");
+            }
         }
         if stop.load(std::sync::atomic::Ordering::SeqCst) {
             break None;
