@@ -4,7 +4,7 @@
 //! A reply to a client that is gone is dropped. One that finds its queue full waits in a bounded
 //! backlog for a while; nobody else waits for it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,57 +28,76 @@ const BACKLOG_TICK_MS: i64 = 10;
 const BACKLOG_BYTES: usize = 16 << 20;
 /// Bytes of them for one client, beside one reply of any size.
 const BACKLOG_OF_CLIENT: usize = 1 << 20;
+/// Replies that wait for one client.
+const BACKLOG_REPLIES: usize = 1024;
 /// How long a reply waits for room.
 const BACKLOG_TIME: Duration = Duration::from_secs(10);
-
-/// Replies that found no room, in order.
-#[derive(Default)]
-struct Backlog {
-    waiting: VecDeque<(usize, Frames, Instant)>,
-    bytes: usize,
-}
 
 fn size(frames: &[Vec<u8>]) -> usize {
     frames.iter().map(Vec::len).sum()
 }
 
+/// A client: the socket and the routing id there.
+type Client = (usize, Vec<u8>);
+
+/// Replies of one client that found no room, in order.
+#[derive(Default)]
+struct Held {
+    waiting: VecDeque<(Frames, Instant)>,
+    bytes: usize,
+}
+
+/// Replies that found no room.
+#[derive(Default)]
+struct Backlog {
+    clients: BTreeMap<Client, Held>,
+    bytes: usize,
+}
+
+fn client_of(socket: usize, frames: &Frames) -> Client {
+    (socket, frames.first().cloned().unwrap_or_default())
+}
+
 impl Backlog {
-    fn holds(&self, socket: usize, frames: &Frames) -> bool {
-        self.waiting
-            .iter()
-            .any(|(at, other, _)| *at == socket && other.first() == frames.first())
+    fn is_empty(&self) -> bool {
+        self.clients.is_empty()
     }
 
-    fn push(&mut self, socket: usize, frames: Frames) {
-        let of_client: usize = self
-            .waiting
-            .iter()
-            .filter(|(at, other, _)| *at == socket && other.first() == frames.first())
-            .map(|(_, other, _)| size(other))
-            .sum();
+    fn holds(&self, client: &Client) -> bool {
+        self.clients.contains_key(client)
+    }
+
+    /// A reply behind the others of its client; it is lost where there is no room for it.
+    fn push(&mut self, client: Client, frames: Frames) {
         let more = size(&frames);
-        let is_first = of_client == 0;
-        if self.bytes + more > BACKLOG_BYTES || (!is_first && of_client + more > BACKLOG_OF_CLIENT)
-        {
+        let held = self.clients.get(&client);
+        let of_client = held.map_or(0, |held| held.bytes);
+        let count = held.map_or(0, |held| held.waiting.len());
+        let is_over = count >= BACKLOG_REPLIES || of_client + more > BACKLOG_OF_CLIENT;
+        if self.bytes + more > BACKLOG_BYTES || (count > 0 && is_over) {
             return;
         }
         self.bytes += more;
-        self.waiting.push_back((socket, frames, Instant::now()));
+        let held = self.clients.entry(client).or_default();
+        held.bytes += more;
+        held.waiting.push_back((frames, Instant::now()));
     }
 
-    /// Tries all again, each client's in order.
+    /// Tries each client's replies again, in order, as far as there is room.
     fn retry(&mut self, mut send: impl FnMut(usize, &Frames) -> Sent) {
-        let mut stuck: BTreeSet<(usize, Vec<u8>)> = BTreeSet::new();
-        for (socket, frames, since) in std::mem::take(&mut self.waiting) {
-            let client = (socket, frames.first().cloned().unwrap_or_default());
-            let is_stuck = stuck.contains(&client);
-            if since.elapsed() < BACKLOG_TIME && (is_stuck || send(socket, &frames) == Sent::Full) {
-                stuck.insert(client);
-                self.waiting.push_back((socket, frames, since));
-            } else {
-                self.bytes -= size(&frames);
+        let total = &mut self.bytes;
+        self.clients.retain(|(socket, _), held| {
+            while let Some((frames, since)) = held.waiting.front() {
+                if since.elapsed() < BACKLOG_TIME && send(*socket, frames) == Sent::Full {
+                    return true;
+                }
+                let bytes = size(frames);
+                held.bytes -= bytes;
+                *total -= bytes;
+                held.waiting.pop_front();
             }
-        }
+            false
+        });
     }
 }
 
@@ -215,7 +234,7 @@ impl Bound {
                 items.push(socket.as_poll_item(zmq::POLLIN));
                 items.push(monitor.poll_item());
             }
-            let tick = if backlog.waiting.is_empty() {
+            let tick = if backlog.is_empty() {
                 TICK_MS
             } else {
                 BACKLOG_TICK_MS
@@ -263,8 +282,9 @@ impl Bound {
         };
         backlog.retry(send);
         while let Some((index, frames)) = service.next_reply() {
-            if backlog.holds(index, &frames) || send(index, &frames) == Sent::Full {
-                backlog.push(index, frames);
+            let client = client_of(index, &frames);
+            if backlog.holds(&client) || send(index, &frames) == Sent::Full {
+                backlog.push(client, frames);
             }
         }
     }
