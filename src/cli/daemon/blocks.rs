@@ -155,7 +155,8 @@ fn undo(
     number: u64,
     tell: Tell,
 ) -> Result<u64, LedgerError> {
-    let mut ledger = Ledger::load(chain, store)?;
+    let whole = Ledger::load(chain, store)?;
+    let mut ledger = whole.clone();
     let count = (ledger.height() + 1).saturating_sub(number);
     let bar = progress("taking off", count, tell);
     let mut trial = Overlay::new(store);
@@ -166,7 +167,11 @@ fn undo(
         returned.push(undone.returned);
         bar.inc(1);
     }
-    let confirmed = Confirmed {
+    let before = Confirmed {
+        view: store,
+        ledger: &whole,
+    };
+    let after = Confirmed {
         view: &trial,
         ledger: &ledger,
     };
@@ -175,7 +180,7 @@ fn undo(
         wall: wall(),
     };
     let returned = returned.into_iter().rev().flatten().collect();
-    let pools = Reservoir::with_returned(caps(config), now, returned, &confirmed)?;
+    let pools = Reservoir::with_returned(caps(config), now, returned, &before, &after)?;
     trial.extend(pools);
     store.apply(&trial.into_batch())?;
     store.flush()?;
