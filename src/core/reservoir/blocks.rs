@@ -3,9 +3,11 @@
 //! or the payment that had verified them.
 //!
 //! What verified a confirmed set is kept while its block may be taken off, and for at most as
-//! many records as may be pending.
+//! many records as may be pending. Those come back whatever room there is, with their assets: they
+//! are acknowledged, and they are at most as many again as may be pending. Everything else that
+//! comes back is a newcomer, and refused when there is no room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::confirmed::Confirmed;
@@ -130,10 +132,25 @@ impl Reservoir {
     ) {
         let packed: BTreeMap<TxId, &ledger::Returned> =
             returned.iter().map(|record| (record.id, record)).collect();
-        for record in returned {
+        let is_known = |record: &ledger::Returned| match &record.record {
+            Record::AssetData(_) => false,
+            _ => self.pools.confirmed_members.contains_key(&record.id),
+        };
+        let (known, newcomers): (Vec<_>, Vec<_>) = returned.iter().partition(|one| is_known(one));
+        let mut needed: BTreeSet<AssetId> = self.pools.uses.keys().copied().collect();
+        needed.extend(known.iter().filter_map(|one| match &one.record {
+            Record::BitmarkIssue(issue) => Some(issue.asset_id),
+            _ => None,
+        }));
+        for record in known {
+            let result = self.return_record(record, &packed, confirmed);
+            self.note_fault(result);
+        }
+        for record in newcomers {
             let result = match &record.record {
                 Record::AssetData(asset) => {
-                    self.return_asset(&AssetId::of(&asset.fingerprint), &record.packed, confirmed)
+                    let id = AssetId::of(&asset.fingerprint);
+                    self.return_asset(id, &record.packed, &needed, confirmed)
                 }
                 Record::BitmarkIssue(_)
                 | Record::BitmarkTransferUnratified(_)
@@ -141,25 +158,33 @@ impl Reservoir {
                 | Record::BlockOwnerTransfer(_) => self.return_record(record, &packed, confirmed),
                 Record::BaseData(_) | Record::BlockFoundation(_) => Ok(()),
             };
-            if let Err(fault) = result {
-                self.effects.push(Effect::Fault(fault));
-            }
+            self.note_fault(result);
         }
     }
 
+    /// A store that can not be read is told; the step goes on.
+    fn note_fault(&mut self, result: Result<(), StoreFault>) {
+        self.effects.extend(result.err().map(Effect::Fault));
+    }
+
+    /// An asset of a verified set comes back in any case.
     fn return_asset(
         &mut self,
-        id: &AssetId,
+        id: AssetId,
         packed: &[u8],
+        needed: &BTreeSet<AssetId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
-        if !confirmed.has_asset(id)? && !self.has_cached_asset(id) {
-            let asset = CachedAsset {
-                packed: packed.into(),
-                source: None,
-                deadline: self.time.saturating_add(ASSET_LIFE_S),
-            };
-            self.pools.put_asset(*id, asset);
+        if confirmed.has_asset(&id)? || self.has_cached_asset(&id) {
+            return Ok(());
+        }
+        let asset = CachedAsset {
+            packed: packed.into(),
+            source: None,
+            deadline: self.time.saturating_add(ASSET_LIFE_S),
+        };
+        if needed.contains(&id) || self.admit(None, asset.room(), needed).is_ok() {
+            self.pools.put_asset(id, asset);
         }
         Ok(())
     }
@@ -199,7 +224,8 @@ impl Reservoir {
         Ok(())
     }
 
-    /// A record whose proof or payment this node never saw: it waits for one again.
+    /// A record whose proof or payment this node never saw: it waits for one again, if there is
+    /// room for it, and for an issue its asset.
     fn return_unproved(
         &mut self,
         record: &ledger::Returned,
@@ -213,8 +239,12 @@ impl Reservoir {
         };
         let (kind, due) = match (&record.record, record.record.link()) {
             (Record::BitmarkIssue(issue), _) => {
-                member.asset = Some(issue.asset_id);
-                let due = Due::for_issues(confirmed, &[issue.asset_id].into(), 1)?;
+                let asset = issue.asset_id;
+                if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
+                    return Ok(());
+                }
+                member.asset = Some(asset);
+                let due = Due::for_issues(confirmed, &[asset].into(), 1)?;
                 let owners = [issue.owner].into();
                 (Kind::Issues { owners }, due)
             }
@@ -232,7 +262,9 @@ impl Reservoir {
             deadline: self.time.saturating_add(LIFE_S),
             verified: None,
         };
-        self.put_new(PayId::of([record.packed.as_slice()]), set);
+        if self.room_for(&set).is_ok() {
+            self.put_new(PayId::of([record.packed.as_slice()]), set);
+        }
         Ok(())
     }
 }

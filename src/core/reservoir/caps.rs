@@ -2,7 +2,8 @@
 //! sets of an owner, orphan payments, and a share of all that for one source.
 //!
 //! At a bound the newcomer is refused; only orphan payments and assets that no set uses make
-//! room. Nothing here knows a record.
+//! room. Records that this node had verified come back from blocks that are taken off beyond the
+//! bounds, at most as many again as may be pending. Nothing here knows a record.
 
 use std::collections::BTreeMap;
 

@@ -158,3 +158,54 @@ fn nothing_is_handed_out_while_held_and_assets_come_along() {
     assert_eq!(candidates.len(), 1);
     assert!(matches!(candidates[0].asset, AssetNeed::Cached { .. }));
 }
+
+#[test]
+fn records_that_come_back_unproved_are_refused_beyond_the_caps() {
+    let mut world = World::with(Caps {
+        pending_records: 3,
+        assets: 2,
+        ..Caps::default()
+    });
+    let mut records = vec![packed_asset("a"), packed_asset("b"), packed_asset("c")];
+    records.extend((0..50).map(|nonce| issue("a", nonce)));
+    records.push(issue("c", 0));
+    world.taken_off(&records);
+    assert_eq!(world.pools.usage().records, 3);
+    assert!(world.pools.usage().assets <= 2);
+    assert!(world.pools.refused_full() >= 47);
+    for (_, set) in &world.pools.pools.sets {
+        assert!(
+            set.assets()
+                .all(|asset| world.pools.has_cached_asset(&asset))
+        );
+    }
+}
+
+#[test]
+fn records_that_this_node_verified_come_back_beyond_the_caps() {
+    let mut world = World::with(Caps {
+        pending_records: 3,
+        assets: 1,
+        peer_share_percent: 100,
+        ..Caps::default()
+    });
+    let pay_id = world.pending("a", 0..3);
+    world.pay(pay_id);
+    let records: Vec<_> = (0..3).map(|nonce| issue("a", nonce)).collect();
+    let mut confirmed = vec![ledger::Confirmed::Asset(AssetId::of(b"a"))];
+    for record in &records {
+        let id = world.confirm(record, 7);
+        confirmed.push(ledger::Confirmed::Issue(id));
+    }
+    world.stored(7, confirmed);
+    world.pending("b", 0..3);
+    for record in &records {
+        world.unconfirm(&TxId::of(record));
+    }
+    world.taken_off(&[vec![packed_asset("a")], records].concat());
+    assert_eq!(world.pools.set_status(&pay_id), Status::Verified);
+    assert_eq!(world.verified(9).len(), 3);
+    assert_eq!(world.pools.usage().records, 6);
+    let late = world.peer(Command::Issues, issue("a", 9));
+    assert_eq!(late, Err(Refusal::Full));
+}
