@@ -2,7 +2,8 @@
 //!
 //! What is paid in several transactions of a coin is added up. Payments that verify nothing yet
 //! wait for their records: at most `orphan_payments` pay ids and [`WAITING_BYTES_MAX`], at most
-//! [`EACH_MAX`] transactions each; the next to end makes room.
+//! [`EACH_MAX`] transactions each, and of each the [`ADDRESSES_MAX`] largest amounts; the next to
+//! end makes room. What verifies at once may pay as many addresses as it likes.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::core::state::StoreFault;
 pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Transactions of coins that wait for one pay id.
 pub const EACH_MAX: usize = 8;
-/// Addresses that one of them pays; the rest is not looked at.
+/// Addresses that are kept of one that waits.
 pub const ADDRESSES_MAX: usize = 100;
 /// Longest address, and longest id of a coin's transaction, in bytes.
 const TEXT_MAX: usize = 128;
@@ -58,7 +59,7 @@ impl Reservoir {
             .amounts
             .retain(|address, amount| *amount > 0 && address.len() <= TEXT_MAX);
         let counts = payment.currency.is_payable()
-            && (1..=ADDRESSES_MAX).contains(&payment.amounts.len())
+            && !payment.amounts.is_empty()
             && payment.currency_tx_id.len() <= TEXT_MAX;
         if !counts {
             return;
@@ -69,7 +70,7 @@ impl Reservoir {
             deadline: 0,
         });
         let key = (payment.currency, payment.currency_tx_id);
-        paid.payments.insert(key, payment.amounts);
+        paid.payments.insert(key.clone(), payment.amounts);
         paid.deadline = self.time.saturating_add(LIFE_S);
         let pending = self.pools.sets.get(&pay_id);
         let mut fault = None;
@@ -89,6 +90,9 @@ impl Reservoir {
         if verified {
             self.verify(&pay_id, Verification::Payment);
         } else {
+            if let Some(amounts) = paid.payments.get_mut(&key) {
+                keep_largest(amounts);
+            }
             self.keep_payment(pay_id, paid);
         }
     }
@@ -106,6 +110,16 @@ impl Reservoir {
             };
             self.pools.take_orphan(&oldest);
         }
+    }
+}
+
+/// What waits is bounded: the smallest amounts go.
+fn keep_largest(amounts: &mut Amounts) {
+    if amounts.len() > ADDRESSES_MAX {
+        let mut all: Vec<_> = std::mem::take(amounts).into_iter().collect();
+        all.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+        all.truncate(ADDRESSES_MAX);
+        amounts.extend(all);
     }
 }
 

@@ -185,6 +185,31 @@ fn payments_of_one_coin_are_added_up_and_used_ones_are_gone() {
 }
 
 #[test]
+fn a_payment_with_any_number_of_other_outputs_verifies() {
+    for is_early in [false, true] {
+        let mut world = World::new();
+        let link = world.confirmed_issue(3, 1);
+        let record = transfer(link, 3, 4);
+        let pay_id = PayId::of([record.as_slice()]);
+        let mut one = payment(pay_id);
+        for number in 0..200_u8 {
+            one.amounts.insert(vec![b'A', number], 5);
+        }
+        if is_early {
+            world.input(Input::Payment(one));
+            let waiting = &world.pools.pools.orphans[&pay_id].payments;
+            let kept: usize = waiting.values().map(Amounts::len).sum();
+            assert_eq!(kept, payments::ADDRESSES_MAX);
+            world.peer(Command::Transfer, record.clone()).unwrap();
+        } else {
+            world.peer(Command::Transfer, record.clone()).unwrap();
+            world.input(Input::Payment(one));
+        }
+        assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+    }
+}
+
+#[test]
 fn a_payment_of_nothing_verifies_nothing() {
     let mut world = World::new();
     let pay_id = world.pending("a", 0..1);
