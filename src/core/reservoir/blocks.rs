@@ -16,7 +16,6 @@ use super::error::Refusal;
 use super::payments::transfer_due;
 use super::set::{CachedAsset, Kind, Member, Set, Settled};
 use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir};
-use crate::core::chain::Chain;
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::ledger;
 use crate::core::record::Record;
@@ -27,22 +26,28 @@ impl Reservoir {
         &mut self,
         number: u64,
         records: &[ledger::Confirmed],
-        chain: &Chain,
+        confirmed: &Confirmed<'_>,
     ) {
         for record in records {
             match record {
                 ledger::Confirmed::Asset(id) => {
                     self.pools.take_asset(id);
                 }
-                ledger::Confirmed::Issue(id) => self.confirm(id, number),
+                ledger::Confirmed::Issue(id) => {
+                    self.confirm(id, number);
+                    let result = self.list_follower(id, confirmed);
+                    self.note_fault(result);
+                }
                 ledger::Confirmed::Transfer { id, link } => {
                     self.confirm(id, number);
                     self.drop_rival(link);
+                    let result = self.list_follower(id, confirmed);
+                    self.note_fault(result);
                 }
             }
         }
         while let Some((block, pay_id)) = self.pools.settled_blocks.first().copied() {
-            let final_now = block.saturating_add(chain.rules.fork_protection) < number;
+            let final_now = block.saturating_add(confirmed.chain().rules.fork_protection) < number;
             if !final_now && self.pools.confirmed_members.len() <= self.caps.pending_records {
                 break;
             }

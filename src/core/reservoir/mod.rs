@@ -27,6 +27,7 @@ mod error;
 mod expiry;
 pub mod file;
 mod issues;
+mod links;
 mod payments;
 mod peer;
 mod persist;
@@ -320,9 +321,9 @@ impl Reservoir {
             Input::BlockStored {
                 number,
                 confirmed: records,
-            } => self.on_block_stored(number, &records, confirmed.chain()),
+            } => self.on_block_stored(number, &records, confirmed),
             Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(&returned, confirmed),
-            Input::Wake => self.on_wake(),
+            Input::Wake => self.on_wake(confirmed),
         }
         self.finish(out);
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::confirmed::Confirmed;
 use super::due::Due;
+use super::error::Refusal;
 use super::pools::{Key, Lapsing};
 use super::set::{Amounts, Kind, Orphan, Set, Verification};
 use super::{Effect, LIFE_S, Reservoir};
@@ -146,5 +147,9 @@ pub(super) fn transfer_due(
     let Some(ownership) = confirmed.ownership(linked.owner(), link)? else {
         return Ok(None);
     };
-    Ok(Due::for_transfer(confirmed, &ownership, linked.escrow()).ok())
+    match Due::for_transfer(confirmed, &ownership, linked.escrow()) {
+        Ok(due) => Ok(Some(due)),
+        Err(Refusal::Store(fault)) => Err(fault),
+        Err(_) => Ok(None),
+    }
 }

@@ -209,3 +209,26 @@ fn records_that_this_node_verified_come_back_beyond_the_caps() {
     let late = world.peer(Command::Issues, issue("a", 9));
     assert_eq!(late, Err(Refusal::Full));
 }
+
+#[test]
+fn a_returned_transfer_has_its_list_when_its_link_is_confirmed_again() {
+    for is_paid_early in [false, true] {
+        let mut world = World::new();
+        let (link, first) = world.confirmed_transfer();
+        let first_id = TxId::of(&first);
+        let second = transfer(first_id, 4, 5);
+        let pay_id = PayId::of([second.as_slice()]);
+        world.unconfirm_transfer(link, &first);
+        world.taken_off(&[first.clone(), second.clone()]);
+        assert_eq!(world.pools.due(&pay_id), Some(&Due(Vec::new())));
+        if is_paid_early {
+            world.pay(pay_id);
+        }
+        world.confirmed_transfer();
+        world.stored(8, vec![ledger::Confirmed::Transfer { id: first_id, link }]);
+        assert_eq!(world.pools.due(&pay_id).unwrap().0.len(), 2);
+        let status = [Status::Pending, Status::Verified][usize::from(is_paid_early)];
+        assert_eq!(world.status(&TxId::of(&second)), status);
+        assert_eq!(world.loaded().0.pools.sets, world.pools.pools.sets);
+    }
+}
