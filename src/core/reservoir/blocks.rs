@@ -155,7 +155,7 @@ impl Reservoir {
             let result = match &record.record {
                 Record::AssetData(asset) => {
                     let id = AssetId::of(&asset.fingerprint);
-                    self.return_asset(id, &record.packed, &needed, confirmed)
+                    self.return_asset(id, &record.packed, &mut needed, confirmed)
                 }
                 Record::BitmarkIssue(_)
                 | Record::BitmarkTransferUnratified(_)
@@ -172,12 +172,12 @@ impl Reservoir {
         self.effects.extend(result.err().map(Effect::Fault));
     }
 
-    /// An asset of a verified set comes back in any case.
+    /// An asset of a verified set comes back in any case; none makes room for the next.
     fn return_asset(
         &mut self,
         id: AssetId,
         packed: &[u8],
-        needed: &BTreeSet<AssetId>,
+        needed: &mut BTreeSet<AssetId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         if confirmed.has_asset(&id)? || self.has_cached_asset(&id) {
@@ -189,6 +189,7 @@ impl Reservoir {
             deadline: self.time.saturating_add(ASSET_LIFE_S),
         };
         if needed.contains(&id) || self.admit(None, asset.room(), needed).is_ok() {
+            needed.insert(id);
             self.pools.put_asset(id, asset);
         }
         Ok(())
