@@ -289,17 +289,16 @@ impl Pools {
             .map(|(_, deadline, key)| (*deadline, *key))
     }
 
-    /// The asset of this source that no set uses and that would end first.
-    pub fn oldest_unused_of(&self, source: Source, kept: &BTreeSet<AssetId>) -> Option<AssetId> {
+    /// The assets of this source that no set uses, the next to end first.
+    pub fn unused_of(&self, source: Source) -> impl Iterator<Item = AssetId> {
         self.unused_by_source
             .range((source, 0, AssetId::default())..)
-            .take_while(|(at, ..)| *at == source)
+            .take_while(move |(at, ..)| *at == source)
             .map(|(.., id)| *id)
-            .find(|id| !kept.contains(id))
     }
 
-    /// The asset that no set uses and that would end first.
-    pub fn oldest_unused(&self, kept: &BTreeSet<AssetId>) -> Option<AssetId> {
+    /// The assets that no set uses, the next to end first.
+    pub fn unused(&self) -> impl Iterator<Item = AssetId> {
         let lowest = Key::Asset(AssetId::default());
         self.lapses
             .range((Lapsing::UnusedAsset, 0, lowest)..)
@@ -307,7 +306,6 @@ impl Pools {
                 Key::Asset(id) => Some(*id),
                 _ => None,
             })
-            .find(|id| !kept.contains(id))
     }
 
     /// Every index and counter, made anew from what is kept.

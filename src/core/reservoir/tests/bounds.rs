@@ -164,3 +164,17 @@ fn a_set_of_more_than_a_hundred_is_refused() {
     let result = world.peer(Command::Issues, one.repeat(101));
     assert_eq!(result, Err(Refusal::TooManyItems));
 }
+
+#[test]
+fn a_newcomer_that_is_refused_pushes_nobody_out() {
+    let size = packed_asset("a000").len();
+    let mut world = caps(|caps| caps.pending_bytes = 80 * size);
+    for number in 0..80 {
+        let asset = packed_asset(&format!("a{number:03}"));
+        world.from(1, Command::Assets, asset).unwrap();
+    }
+    // More than the assets that may go would make room for.
+    let large: Vec<u8> = (0..50).flat_map(|nonce| issue("a000", nonce)).collect();
+    assert_eq!(world.from(2, Command::Issues, large), Err(Refusal::Full));
+    assert_eq!(world.pools.sizes().assets, 80);
+}
