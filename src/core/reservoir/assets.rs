@@ -21,11 +21,12 @@ const EVICTIONS_MAX: usize = 64;
 const LOOKS_MAX: usize = 4 * EVICTIONS_MAX;
 
 impl Reservoir {
-    /// Caches an asset; its id, and whether it is new.
+    /// Caches an asset; its id, and whether it is new. None of `kept` makes room for it.
     pub(super) fn cache_asset(
         &mut self,
         asset: AssetData,
         source: Source,
+        kept: &BTreeSet<AssetId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(AssetId, bool), Refusal> {
         let registrant = asset.registrant;
@@ -57,7 +58,7 @@ impl Reservoir {
             source,
             deadline,
         };
-        self.admit(source, asset.room(), &BTreeSet::new())?;
+        self.admit(source, asset.room(), kept)?;
         self.pools.put_asset(id, asset);
         Ok((id, true))
     }

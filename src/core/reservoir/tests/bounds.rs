@@ -178,3 +178,15 @@ fn a_newcomer_that_is_refused_pushes_nobody_out() {
     assert_eq!(world.from(2, Command::Issues, large), Err(Refusal::Full));
     assert_eq!(world.pools.sizes().assets, 80);
 }
+
+#[test]
+fn assets_of_one_message_do_not_push_each_other_out() {
+    let mut world = World::with(Caps {
+        assets: 4,
+        ..Caps::default()
+    });
+    let both = [packed_asset("a"), packed_asset("b")].concat();
+    assert_eq!(world.peer(Command::Assets, both), Err(Refusal::Full));
+    assert!(world.relayed().is_empty());
+    assert!(world.pools.has_cached_asset(&AssetId::of(b"a")));
+}
