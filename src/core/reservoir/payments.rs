@@ -19,7 +19,7 @@ use crate::core::state::StoreFault;
 
 /// Bytes of all payments that wait.
 pub const WAITING_BYTES_MAX: usize = 16 << 20;
-/// Transactions of coins that wait for one pay id.
+/// Transactions of coins that wait for one pay id; the smallest ones make room for the newest.
 pub const EACH_MAX: usize = 8;
 /// Addresses that are kept of one that waits.
 pub const ADDRESSES_MAX: usize = 100;
@@ -94,13 +94,19 @@ impl Reservoir {
             if let Some(amounts) = paid.payments.get_mut(&key) {
                 keep_largest(amounts);
             }
-            self.keep_payment(pay_id, paid);
+            self.keep_payment(pay_id, paid, &key);
         }
     }
 
-    fn keep_payment(&mut self, pay_id: PayId, mut paid: Orphan) {
+    /// Keeps payments that wait; the smallest ones make room for `newest`.
+    fn keep_payment(&mut self, pay_id: PayId, mut paid: Orphan, newest: &(Currency, Vec<u8>)) {
         while paid.payments.len() > EACH_MAX {
-            paid.payments.pop_first();
+            let others = paid.payments.iter().filter(|(key, _)| *key != newest);
+            let smallest = others.min_by_key(|((currency, _), amounts)| worth(*currency, amounts));
+            let Some(key) = smallest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            paid.payments.remove(&key);
         }
         self.pools.put_orphan(pay_id, paid);
         while self.pools.orphans.len() > self.caps.orphan_payments.max(1)
@@ -112,6 +118,12 @@ impl Reservoir {
             self.pools.take_orphan(&oldest);
         }
     }
+}
+
+/// What a transaction pays in all, in millionths of the coin's fee.
+fn worth(currency: Currency, amounts: &Amounts) -> u128 {
+    let sum: u128 = amounts.values().map(|amount| u128::from(*amount)).sum();
+    sum * 1_000_000 / u128::from(currency.fee().max(1))
 }
 
 /// What waits is bounded: the smallest amounts go.

@@ -190,3 +190,27 @@ fn assets_of_one_message_do_not_push_each_other_out() {
     assert!(world.relayed().is_empty());
     assert!(world.pools.has_cached_asset(&AssetId::of(b"a")));
 }
+
+#[test]
+fn small_payments_do_not_push_out_the_one_that_pays() {
+    for is_first in [false, true] {
+        let mut world = World::new();
+        let link = world.confirmed_issue(3, 1);
+        let record = transfer(link, 3, 4);
+        let pay_id = PayId::of([record.as_slice()]);
+        if is_first {
+            world.pay(pay_id);
+        }
+        for number in 0..20_u8 {
+            let mut small = payment(pay_id);
+            small.currency_tx_id = vec![0xe0 + number];
+            small.amounts = [(b"A".to_vec(), 1)].into();
+            world.input(Input::Payment(small));
+        }
+        if !is_first {
+            world.pay(pay_id);
+        }
+        world.peer(Command::Transfer, record.clone()).unwrap();
+        assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+    }
+}
