@@ -28,22 +28,24 @@ impl Reservoir {
         records: &[ledger::Confirmed],
         confirmed: &Confirmed<'_>,
     ) {
+        let mut gone = Vec::new();
         for record in records {
             match record {
                 ledger::Confirmed::Asset(id) => {
                     self.pools.take_asset(id);
                 }
-                ledger::Confirmed::Issue(id) => {
-                    self.confirm(id, number);
-                    let result = self.list_follower(id, confirmed);
-                    self.note_fault(result);
-                }
+                ledger::Confirmed::Issue(id) => gone.extend(self.confirm(id, number)),
                 ledger::Confirmed::Transfer { id, link } => {
-                    self.confirm(id, number);
-                    self.drop_rival(link);
-                    let result = self.list_follower(id, confirmed);
-                    self.note_fault(result);
+                    gone.extend(self.confirm(id, number));
+                    gone.extend(self.drop_rival(link));
                 }
+            }
+        }
+        self.drop_followers(gone, confirmed);
+        for record in records {
+            if let ledger::Confirmed::Issue(id) | ledger::Confirmed::Transfer { id, .. } = record {
+                let result = self.list_follower(id, confirmed);
+                self.note_fault(result);
             }
         }
         while let Some((block, pay_id)) = self.pools.settled_blocks.first().copied() {
@@ -55,21 +57,23 @@ impl Reservoir {
         }
     }
 
-    /// A record is in a block: a pending set goes whole, of a verified one this record.
-    fn confirm(&mut self, id: &TxId, block: u64) {
+    /// A record is in a block: a pending set goes whole, of a verified one this record. What
+    /// went without being in that block, perhaps.
+    fn confirm(&mut self, id: &TxId, block: u64) -> Vec<TxId> {
         let Some(pay_id) = self.pools.members.get(id).copied() else {
-            return;
+            return Vec::new();
         };
         let Some(mut set) = self.pools.take_set(&pay_id) else {
-            return;
+            return Vec::new();
         };
         if set.verified.is_none() {
-            return;
+            return set.ids();
         }
         for member in &mut set.members {
             member.confirmed |= member.id == *id;
         }
         self.put_back(pay_id, set, block);
+        Vec::new()
     }
 
     /// Keeps what is left of a verified set, or what verified it.
@@ -91,11 +95,11 @@ impl Reservoir {
         }
     }
 
-    /// Nobody else may follow this link any more.
-    fn drop_rival(&mut self, link: &TxId) {
-        if let Some(pay_id) = self.pools.links.get(link).copied() {
-            self.pools.take_set(&pay_id);
-        }
+    /// Nobody else may follow this link any more. What went.
+    fn drop_rival(&mut self, link: &TxId) -> Vec<TxId> {
+        let rival = self.pools.links.get(link).copied();
+        let set = rival.and_then(|pay_id| self.pools.take_set(&pay_id));
+        set.map_or_else(Vec::new, |set| set.ids())
     }
 
     /// Removes a record as if a block had confirmed it.
@@ -165,6 +169,9 @@ impl Reservoir {
             };
             self.note_fault(result);
         }
+        // What did not come back has no followers.
+        let ids = returned.iter().map(|record| record.id);
+        self.drop_followers(ids.collect(), confirmed);
     }
 
     /// A store that can not be read is told; the step goes on.

@@ -13,7 +13,7 @@ impl Reservoir {
     /// Drops a set and what follows its records.
     pub(super) fn drop_set(&mut self, pay_id: &PayId, confirmed: &Confirmed<'_>) {
         if let Some(set) = self.pools.take_set(pay_id) {
-            self.drop_followers(ids(&set), confirmed);
+            self.drop_followers(set.ids(), confirmed);
         }
     }
 
@@ -28,7 +28,7 @@ impl Reservoir {
             }
             match confirmed.has_transaction(&id) {
                 Ok(true) => {}
-                Ok(false) => gone.extend(self.pools.take_set(&pay_id).iter().flat_map(ids)),
+                Ok(false) => gone.extend(self.pools.take_set(&pay_id).iter().flat_map(Set::ids)),
                 Err(fault) => self.effects.push(Effect::Fault(fault)),
             }
         }
@@ -64,8 +64,4 @@ impl Reservoir {
         }
         Ok(())
     }
-}
-
-fn ids(set: &Set) -> Vec<TxId> {
-    set.members.iter().map(|member| member.id).collect()
 }

@@ -232,3 +232,63 @@ fn a_returned_transfer_has_its_list_when_its_link_is_confirmed_again() {
         assert_eq!(world.loaded().0.pools.sets, world.pools.pools.sets);
     }
 }
+
+/// A verified transfer of a transfer of block 7: the issue, that transfer, and it, packed.
+fn verified_follower(world: &mut World) -> (TxId, Vec<u8>, TxId) {
+    let (link, first) = world.confirmed_transfer();
+    let second = transfer(TxId::of(&first), 4, 5);
+    world.peer(Command::Transfer, second.clone()).unwrap();
+    world.pay(PayId::of([second.as_slice()]));
+    world.unconfirm_transfer(link, &first);
+    (link, first, TxId::of(&second))
+}
+
+#[test]
+fn a_verified_transfer_goes_when_a_rival_of_its_link_is_confirmed() {
+    let mut world = World::new();
+    let (link, first, second) = verified_follower(&mut world);
+    let id = world.confirm(&transfer(link, 3, 6), 7);
+    world.disown(3, &link);
+    world.own(6, id, 7);
+    world.taken_off(std::slice::from_ref(&first));
+    assert_eq!(world.status(&second), Status::Verified);
+    world.stored(7, vec![ledger::Confirmed::Transfer { id, link }]);
+    assert_eq!(world.status(&TxId::of(&first)), Status::Unknown);
+    assert_eq!(world.status(&second), Status::Unknown);
+    assert_eq!(world.pools.sizes(), Sizes::default());
+}
+
+#[test]
+fn a_verified_transfer_goes_when_its_link_lapses() {
+    let mut world = World::new();
+    let (_, first, second) = verified_follower(&mut world);
+    world.taken_off(&[first]);
+    world.pass(71 * HOUR_S);
+    assert_eq!(world.status(&second), Status::Verified);
+    world.pass(HOUR_S + 600);
+    assert_eq!(world.pools.sizes(), Sizes::default());
+}
+
+#[test]
+fn a_verified_transfer_goes_when_there_is_no_room_for_its_link() {
+    let mut world = World::with(Caps {
+        pending_records: 1,
+        peer_share_percent: 100,
+        ..Caps::default()
+    });
+    let (_, first, second) = verified_follower(&mut world);
+    world.taken_off(&[first]);
+    assert_eq!(world.status(&second), Status::Unknown);
+}
+
+#[test]
+fn transfers_of_records_of_the_same_block_stay() {
+    let mut world = World::new();
+    let (link, first, second) = verified_follower(&mut world);
+    world.taken_off(std::slice::from_ref(&first));
+    let (_, again) = world.confirmed_transfer();
+    assert_eq!(first, again);
+    let id = TxId::of(&first);
+    world.stored(7, vec![ledger::Confirmed::Transfer { id, link }]);
+    assert_eq!(world.status(&second), Status::Verified);
+}
