@@ -319,3 +319,26 @@ fn what_is_due_at_once_goes_out_in_small_parts() {
     let all = 200_000 / relay::BURST_MAX as u64 * relay::PAUSE_MS;
     assert!(all < relay::INTERVAL_MS / 2);
 }
+
+#[test]
+fn a_transfer_that_follows_an_escrow_of_no_coin_is_refused() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
+        link,
+        escrow: Some(Payment {
+            currency: Currency::Nothing,
+            address: b"A".to_vec(),
+            amount: 7,
+        }),
+        owner: key(4).account().unwrap(),
+        signature: Vec::new(),
+    });
+    let first = sign(&mut record, &key(3)).unwrap();
+    let id = world.confirm(&first, 7);
+    world.disown(3, &link);
+    world.own(4, id, 7);
+    let answer = world.peer(Command::Transfer, transfer(id, 4, 5));
+    assert_eq!(answer.unwrap_err().to_string(), "invalid currency");
+    assert_eq!(world.pools.sizes(), Sizes::default());
+}
