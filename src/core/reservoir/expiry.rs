@@ -4,7 +4,7 @@
 
 use super::confirmed::Confirmed;
 use super::pools::{Key, Lapsing};
-use super::{Reservoir, relay};
+use super::{ASSET_LIFE_S, LIFE_S, Reservoir, relay};
 use crate::core::time::Millis;
 
 /// How often the pools are swept by default.
@@ -20,6 +20,7 @@ impl Reservoir {
             let rest = if std::mem::take(&mut self.pause) {
                 false
             } else {
+                self.follow_clock();
                 self.sweep(confirmed)
             };
             let wait = if rest { REST_MS } else { self.sweep_ms };
@@ -35,6 +36,25 @@ impl Reservoir {
                 for (command, data) in messages.unwrap_or_default() {
                     self.send(command, data);
                 }
+            }
+        }
+    }
+
+    /// Follows a clock that is still far ahead. What came since then was given its life by the
+    /// other time.
+    fn follow_clock(&mut self) {
+        let Some((since, jump)) = self.clock.follow() else {
+            return;
+        };
+        self.time = self.clock.at(self.mono);
+        for (list, life) in [
+            (Lapsing::Set, LIFE_S),
+            (Lapsing::UnusedAsset, ASSET_LIFE_S),
+            (Lapsing::Orphan, LIFE_S),
+        ] {
+            let from = since.saturating_add(life);
+            for key in self.pools.lapsing_from(list, from) {
+                self.pools.lengthen(&key, jump);
             }
         }
     }

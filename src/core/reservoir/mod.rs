@@ -339,7 +339,7 @@ impl Reservoir {
         if let Some(jump) = self.clock.advance(now) {
             self.pause = true;
             self.effects.push(Effect::Log(format!(
-                "the clock jumped forward by {jump} s; nothing expires in the next sweep"
+                "the clock jumped forward by {jump} s; nothing expires in the next sweep, and it is followed if it stays there"
             )));
         }
         self.time = self.clock.at(now.mono);

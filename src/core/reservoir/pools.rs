@@ -289,6 +289,41 @@ impl Pools {
             .map(|(_, deadline, key)| (*deadline, *key))
     }
 
+    /// What ends at `from` or later, of one list.
+    pub fn lapsing_from(&self, list: Lapsing, from: UnixSeconds) -> Vec<Key> {
+        let lowest = Key::Asset(AssetId::default());
+        self.lapses
+            .range((list, from, lowest)..)
+            .take_while(|(at, ..)| *at == list)
+            .map(|(.., key)| *key)
+            .collect()
+    }
+
+    /// Gives something so many seconds more.
+    pub fn lengthen(&mut self, key: &Key, by: u64) {
+        match key {
+            Key::Asset(id) => {
+                if let Some(mut asset) = self.take_asset(id) {
+                    asset.deadline = asset.deadline.saturating_add(by);
+                    self.put_asset(*id, asset);
+                }
+            }
+            Key::Set(pay_id) => {
+                if let Some(mut set) = self.take_set(pay_id) {
+                    set.deadline = set.deadline.saturating_add(by);
+                    self.put_set(*pay_id, set);
+                }
+            }
+            Key::Orphan(pay_id) => {
+                if let Some(mut orphan) = self.take_orphan(pay_id) {
+                    orphan.deadline = orphan.deadline.saturating_add(by);
+                    self.put_orphan(*pay_id, orphan);
+                }
+            }
+            Key::Settled(_) => {}
+        }
+    }
+
     /// The assets of this source that no set uses, the next to end first.
     pub fn unused_of(&self, source: Source) -> impl Iterator<Item = AssetId> {
         self.unused_by_source

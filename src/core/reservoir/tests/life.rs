@@ -166,6 +166,46 @@ fn a_jump_of_the_clock_pauses_expiry_for_one_sweep() {
 }
 
 #[test]
+fn a_jump_of_the_clock_that_is_put_right_before_the_next_sweep_costs_nothing() {
+    let mut world = World::new();
+    world.pending("a", 0..1);
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall += 100 * HOUR_S;
+    world.wake();
+    world.peer(Command::Assets, packed_asset("b")).unwrap();
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall -= 100 * HOUR_S;
+    for _ in 0..3 {
+        world.now = world.now.plus_ms(expiry::SWEEP_MS);
+        world.wake();
+    }
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 1);
+    let asset = &world.pools.pools.assets[&AssetId::of(b"b")];
+    assert!(asset.deadline <= world.now.wall + ASSET_LIFE_S);
+}
+
+#[test]
+fn what_came_before_a_jump_of_the_clock_is_followed_lives_as_long_as_anything() {
+    let mut world = World::new();
+    world.pending("old", 0..1);
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall += 100 * HOUR_S;
+    world.wake();
+    world.now = world.now.plus_ms(10_000);
+    world.pending("a", 1..2);
+    world.pay(PayId([5; 48]));
+    for _ in 0..3 {
+        world.now = world.now.plus_ms(expiry::SWEEP_MS);
+        world.wake();
+    }
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 1);
+    assert_eq!(world.pools.sizes().orphan_payment, 1);
+    world.pass(73 * HOUR_S);
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 0);
+    assert_eq!(world.pools.sizes().orphan_payment, 0);
+}
+
+#[test]
 fn payments_of_one_coin_are_added_up_and_used_ones_are_gone() {
     let mut world = World::new();
     let link = world.confirmed_issue(3, 1);
