@@ -36,7 +36,13 @@ impl Reservoir {
                 }
                 ledger::Confirmed::Issue(id) => gone.extend(self.confirm(id, number)),
                 ledger::Confirmed::Transfer { id, link } => {
-                    gone.extend(self.confirm(id, number));
+                    let same = self
+                        .same_transfer(id, link, confirmed)
+                        .unwrap_or_else(|fault| {
+                            self.effects.push(Effect::Fault(fault));
+                            None
+                        });
+                    gone.extend(self.confirm(&same.unwrap_or(*id), number));
                     gone.extend(self.drop_rival(link));
                 }
             }
@@ -95,6 +101,40 @@ impl Reservoir {
         }
     }
 
+    /// The transfer of the pools that a block has in another form: bytes can say one record in
+    /// more than one way, and each has an id of its own. The pools have the canonical one alone.
+    fn same_transfer(
+        &self,
+        id: &TxId,
+        link: &TxId,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<Option<TxId>, StoreFault> {
+        let waiting = self.pools.links.get(link);
+        let Some(set) = waiting.and_then(|pay_id| self.pools.sets.get(pay_id)) else {
+            return Ok(None);
+        };
+        let ours = set.members.first().map(|member| member.id);
+        if ours == Some(*id) {
+            return Ok(ours);
+        }
+        let record = confirmed.record(id)?;
+        let canonical = record.map(|record| TxId::of(&record.pack_unchecked()));
+        Ok(ours.filter(|ours| canonical == Some(*ours)))
+    }
+
+    /// A transfer that the pools know in its canonical form, in that form.
+    fn as_known(&self, record: &ledger::Returned) -> Option<ledger::Returned> {
+        record.record.link()?;
+        let packed = record.record.pack_unchecked();
+        let id = TxId::of(&packed);
+        let is_other = id != record.id && self.pools.confirmed_members.contains_key(&id);
+        is_other.then(|| ledger::Returned {
+            id,
+            packed,
+            record: record.record.clone(),
+        })
+    }
+
     /// Nobody else may follow this link any more. What went.
     fn drop_rival(&mut self, link: &TxId) -> Vec<TxId> {
         let rival = self.pools.links.get(link).copied();
@@ -136,9 +176,14 @@ impl Reservoir {
 
     pub(super) fn on_blocks_taken_off(
         &mut self,
-        returned: &[ledger::Returned],
+        mut returned: Vec<ledger::Returned>,
         confirmed: &Confirmed<'_>,
     ) {
+        for record in &mut returned {
+            if let Some(known) = self.as_known(record) {
+                *record = known;
+            }
+        }
         let packed: BTreeMap<TxId, &ledger::Returned> =
             returned.iter().map(|record| (record.id, record)).collect();
         let is_known = |record: &ledger::Returned| match &record.record {

@@ -322,7 +322,7 @@ impl Reservoir {
                 number,
                 confirmed: records,
             } => self.on_block_stored(number, &records, confirmed),
-            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(&returned, confirmed),
+            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(returned, confirmed),
             Input::Wake => self.on_wake(confirmed),
         }
         self.finish(out);

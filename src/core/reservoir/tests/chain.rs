@@ -292,3 +292,23 @@ fn transfers_of_records_of_the_same_block_stay() {
     world.stored(7, vec![ledger::Confirmed::Transfer { id, link }]);
     assert_eq!(world.status(&second), Status::Verified);
 }
+
+#[test]
+fn a_transfer_that_a_block_has_in_another_form_keeps_its_payment() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let record = transfer(link, 3, 4);
+    world.peer(Command::Transfer, record.clone()).unwrap();
+    world.pay(PayId::of([record.as_slice()]));
+    // The tag in two bytes.
+    let other = [&[0x84, 0x00], &record[1..]].concat();
+    for _ in 0..2 {
+        let id = world.confirm(&other, 7);
+        world.stored(7, vec![ledger::Confirmed::Transfer { id, link }]);
+        assert_eq!(world.pools.sizes(), Sizes::default());
+        world.unconfirm(&id);
+        world.taken_off(std::slice::from_ref(&other));
+        assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+        assert_eq!(world.status(&id), Status::Unknown);
+    }
+}
