@@ -173,7 +173,7 @@ fn records_that_come_back_unproved_are_refused_beyond_the_caps() {
     assert_eq!(world.pools.usage().records, 3);
     assert!(world.pools.usage().assets <= 2);
     assert!(world.pools.refused_full() >= 47);
-    for (_, set) in &world.pools.pools.sets {
+    for set in world.pools.pools.sets.values() {
         assert!(
             set.assets()
                 .all(|asset| world.pools.has_cached_asset(&asset))
