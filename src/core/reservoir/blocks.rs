@@ -3,9 +3,10 @@
 //! or the payment that had verified them.
 //!
 //! What verified a confirmed set is kept while its block may be taken off, and for at most as
-//! many records as may be pending. Those come back whatever room there is, with their assets: they
-//! are acknowledged, and they are at most as many again as may be pending. Everything else that
-//! comes back is a newcomer, and refused when there is no room.
+//! many records as may be pending. Those come back whatever room there is: they are acknowledged.
+//! So do their assets, and what transfers in the pools follow. That is at most twice as many again
+//! as may be pending. Everything else that comes back is a newcomer, and refused when there is no
+//! room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -191,13 +192,17 @@ impl Reservoir {
             _ => self.pools.confirmed_members.contains_key(&record.id),
         };
         let (known, newcomers): (Vec<_>, Vec<_>) = returned.iter().partition(|one| is_known(one));
+        let followed = self.followed(&returned);
         let mut needed: BTreeSet<AssetId> = self.pools.uses.keys().copied().collect();
-        needed.extend(known.iter().filter_map(|one| match &one.record {
+        let kept = returned
+            .iter()
+            .filter(|one| is_known(one) || followed.contains(&one.id));
+        needed.extend(kept.filter_map(|one| match &one.record {
             Record::BitmarkIssue(issue) => Some(issue.asset_id),
             _ => None,
         }));
         for record in known {
-            let result = self.return_record(record, &packed, confirmed);
+            let result = self.return_record(record, &packed, &followed, confirmed);
             self.note_fault(result);
         }
         for record in newcomers {
@@ -209,7 +214,9 @@ impl Reservoir {
                 Record::BitmarkIssue(_)
                 | Record::BitmarkTransferUnratified(_)
                 | Record::BitmarkTransferCountersigned(_)
-                | Record::BlockOwnerTransfer(_) => self.return_record(record, &packed, confirmed),
+                | Record::BlockOwnerTransfer(_) => {
+                    self.return_record(record, &packed, &followed, confirmed)
+                }
                 Record::BaseData(_) | Record::BlockFoundation(_) => Ok(()),
             };
             self.note_fault(result);
@@ -217,6 +224,25 @@ impl Reservoir {
         // What did not come back has no followers.
         let ids = returned.iter().map(|record| record.id);
         self.drop_followers(ids.collect(), confirmed);
+    }
+
+    /// The returned records that transfers in the pools, or that come back verified, follow: at
+    /// most as many as may be pending.
+    fn followed(&self, returned: &[ledger::Returned]) -> BTreeSet<TxId> {
+        let mut links = BTreeSet::new();
+        let mut followed = BTreeSet::new();
+        for record in returned.iter().rev() {
+            let is_followed =
+                links.contains(&record.id) || self.pools.links.contains_key(&record.id);
+            if is_followed && followed.len() < self.caps.pending_records {
+                followed.insert(record.id);
+            }
+            let is_known = self.pools.confirmed_members.contains_key(&record.id);
+            if is_known || followed.contains(&record.id) {
+                links.extend(record.record.link());
+            }
+        }
+        followed
     }
 
     /// A store that can not be read is told; the step goes on.
@@ -251,6 +277,7 @@ impl Reservoir {
         &mut self,
         record: &ledger::Returned,
         packed: &BTreeMap<TxId, &ledger::Returned>,
+        followed: &BTreeSet<TxId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         let id = record.id;
@@ -269,7 +296,7 @@ impl Reservoir {
             None => None,
         };
         let Some((pay_id, mut set)) = set else {
-            return self.return_unproved(record, confirmed);
+            return self.return_unproved(record, followed, confirmed);
         };
         let rival = |link| self.pools.links.contains_key(&link);
         if set.link().is_some_and(rival) {
@@ -287,6 +314,7 @@ impl Reservoir {
     fn return_unproved(
         &mut self,
         record: &ledger::Returned,
+        followed: &BTreeSet<TxId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         let mut member = Member {
@@ -320,7 +348,7 @@ impl Reservoir {
             deadline: self.time.saturating_add(LIFE_S),
             verified: None,
         };
-        if self.room_for(&set).is_ok() {
+        if followed.contains(&record.id) || self.room_for(&set).is_ok() {
             self.put_new(PayId::of([record.packed.as_slice()]), set);
         }
         Ok(())

@@ -3,7 +3,7 @@
 //!
 //! At a bound the newcomer is refused; only orphan payments and assets that no set uses make
 //! room. Records that this node had verified come back from blocks that are taken off beyond the
-//! bounds, at most as many again as may be pending. Nothing here knows a record.
+//! bounds, with what they need: at most twice as many again as may be pending. Nothing here knows a record.
 
 use std::collections::BTreeMap;
 

@@ -270,15 +270,17 @@ fn a_verified_transfer_goes_when_its_link_lapses() {
 }
 
 #[test]
-fn a_verified_transfer_goes_when_there_is_no_room_for_its_link() {
+fn what_a_verified_transfer_follows_comes_back_beyond_the_caps() {
     let mut world = World::with(Caps {
         pending_records: 1,
         peer_share_percent: 100,
         ..Caps::default()
     });
     let (_, first, second) = verified_follower(&mut world);
-    world.taken_off(&[first]);
-    assert_eq!(world.status(&second), Status::Unknown);
+    world.taken_off(&[first.clone(), packed_asset("a"), issue("a", 0)]);
+    assert_eq!(world.status(&TxId::of(&first)), Status::Pending);
+    assert_eq!(world.status(&second), Status::Verified);
+    assert_eq!(world.pools.usage().records, 2);
 }
 
 #[test]
