@@ -127,6 +127,11 @@ fn take_off(store: &Store, config: &Config, number: u64, tell: Tell) -> anyhow::
             Err(error) => return Err(error.into()),
         }
     }
+    tell.say(
+        "the records of these blocks do not return to the pools, and what builds on them there goes: \
+         their owners push them again"
+            .to_owned(),
+    );
     // What the blocks changed is not kept: they go, and the indexes follow. The mark is on disk
     // before the first block goes, so whoever opens the store next finishes the work.
     store.apply(&Rebuild::ask())?;
@@ -155,7 +160,8 @@ fn undo(
     number: u64,
     tell: Tell,
 ) -> Result<u64, LedgerError> {
-    let mut ledger = Ledger::load(chain, store)?;
+    let whole = Ledger::load(chain, store)?;
+    let mut ledger = whole.clone();
     let count = (ledger.height() + 1).saturating_sub(number);
     let bar = progress("taking off", count, tell);
     let mut trial = Overlay::new(store);
@@ -166,7 +172,11 @@ fn undo(
         returned.push(undone.returned);
         bar.inc(1);
     }
-    let confirmed = Confirmed {
+    let before = Confirmed {
+        view: store,
+        ledger: &whole,
+    };
+    let after = Confirmed {
         view: &trial,
         ledger: &ledger,
     };
@@ -175,7 +185,7 @@ fn undo(
         wall: wall(),
     };
     let returned = returned.into_iter().rev().flatten().collect();
-    let pools = Reservoir::with_returned(caps(config), now, returned, &confirmed)?;
+    let pools = Reservoir::with_returned(caps(config), now, returned, &before, &after)?;
     trial.extend(pools);
     store.apply(&trial.into_batch())?;
     store.flush()?;

@@ -17,13 +17,16 @@ const EXTENSION_MIN_S: u64 = 3600;
 
 /// Most assets that make room for one newcomer.
 const EVICTIONS_MAX: usize = 64;
+/// Most assets that are looked at for that.
+const LOOKS_MAX: usize = 4 * EVICTIONS_MAX;
 
 impl Reservoir {
-    /// Caches an asset; its id, and whether it is new.
+    /// Caches an asset; its id, and whether it is new. None of `kept` makes room for it.
     pub(super) fn cache_asset(
         &mut self,
         asset: AssetData,
         source: Source,
+        kept: &BTreeSet<AssetId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(AssetId, bool), Refusal> {
         let registrant = asset.registrant;
@@ -55,44 +58,59 @@ impl Reservoir {
             source,
             deadline,
         };
-        self.admit(source, asset.room(), &BTreeSet::new())?;
+        self.admit(source, asset.room(), kept)?;
         self.pools.put_asset(id, asset);
         Ok((id, true))
     }
 
     /// Makes room where only assets that no set uses stand in the way, the next to end first;
-    /// never one of `kept`. A peer whose share is full loses its own alone.
+    /// never one of `kept`. A peer whose share is full loses its own alone. Nothing goes unless
+    /// the newcomer fits then.
     pub(super) fn admit(
         &mut self,
         source: Source,
         room: Room,
         kept: &BTreeSet<AssetId>,
     ) -> Result<(), Refusal> {
+        match self.victims(source, room, kept) {
+            Some(victims) => {
+                for id in victims {
+                    self.pools.take_asset(&id);
+                }
+                Ok(())
+            }
+            None => Err(self.full(source)),
+        }
+    }
+
+    /// The assets that have to go for a newcomer; nothing if that does not help.
+    fn victims(
+        &self,
+        source: Source,
+        room: Room,
+        kept: &BTreeSet<AssetId>,
+    ) -> Option<BTreeSet<AssetId>> {
+        let mut trial = self.pools.usage.of(source);
         let records = Room {
             records: room.records,
             ..Room::default()
         };
-        let mut left = if self.pools.usage.fits(&self.caps, source, records).is_ok() {
-            EVICTIONS_MAX
-        } else {
-            0
-        };
-        loop {
-            let full = match self.pools.usage.fits(&self.caps, source, room) {
-                Ok(()) => return Ok(()),
-                Err(full) => full,
-            };
-            let oldest = match full {
-                _ if left == 0 => None,
-                NoRoom::Share => self.pools.oldest_unused_of(source, kept),
-                NoRoom::Whole => self.pools.oldest_unused(kept),
-            };
-            let Some(oldest) = oldest else {
-                return Err(self.full(source));
-            };
-            self.pools.take_asset(&oldest);
-            left -= 1;
+        trial.fits(&self.caps, records).ok()?;
+        let mut own = self.pools.unused_of(source).take(LOOKS_MAX);
+        let mut all = self.pools.unused().take(LOOKS_MAX);
+        let mut victims = BTreeSet::new();
+        while let Err(full) = trial.fits(&self.caps, room) {
+            let may_go = |id: &AssetId| !kept.contains(id) && !victims.contains(id);
+            let next = match full {
+                _ if victims.len() == EVICTIONS_MAX => None,
+                NoRoom::Share => own.find(may_go),
+                NoRoom::Whole => all.find(may_go),
+            }?;
+            let asset = self.pools.assets.get(&next)?;
+            trial.give_back(asset.room(), asset.source == source);
+            victims.insert(next);
         }
+        Some(victims)
     }
 
     pub(super) fn full(&mut self, source: Source) -> Refusal {

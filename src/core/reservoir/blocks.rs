@@ -3,9 +3,12 @@
 //! or the payment that had verified them.
 //!
 //! What verified a confirmed set is kept while its block may be taken off, and for at most as
-//! many records as may be pending.
+//! many records as may be pending. Those come back whatever room there is: they are acknowledged.
+//! So do their assets, and what transfers in the pools follow. That is at most twice as many again
+//! as may be pending. Everything else that comes back is a newcomer, and refused when there is no
+//! room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::confirmed::Confirmed;
@@ -14,7 +17,6 @@ use super::error::Refusal;
 use super::payments::transfer_due;
 use super::set::{CachedAsset, Kind, Member, Set, Settled};
 use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir};
-use crate::core::chain::Chain;
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::ledger;
 use crate::core::record::Record;
@@ -25,22 +27,36 @@ impl Reservoir {
         &mut self,
         number: u64,
         records: &[ledger::Confirmed],
-        chain: &Chain,
+        confirmed: &Confirmed<'_>,
     ) {
+        let mut gone = Vec::new();
         for record in records {
             match record {
                 ledger::Confirmed::Asset(id) => {
                     self.pools.take_asset(id);
                 }
-                ledger::Confirmed::Issue(id) => self.confirm(id, number),
+                ledger::Confirmed::Issue(id) => gone.extend(self.confirm(id, number)),
                 ledger::Confirmed::Transfer { id, link } => {
-                    self.confirm(id, number);
-                    self.drop_rival(link);
+                    let same = self
+                        .same_transfer(id, link, confirmed)
+                        .unwrap_or_else(|fault| {
+                            self.effects.push(Effect::Fault(fault));
+                            None
+                        });
+                    gone.extend(self.confirm(&same.unwrap_or(*id), number));
+                    gone.extend(self.drop_rival(link));
                 }
             }
         }
+        self.drop_followers(gone, confirmed);
+        for record in records {
+            if let ledger::Confirmed::Issue(id) | ledger::Confirmed::Transfer { id, .. } = record {
+                let result = self.list_follower(id, confirmed);
+                self.note_fault(result);
+            }
+        }
         while let Some((block, pay_id)) = self.pools.settled_blocks.first().copied() {
-            let final_now = block.saturating_add(chain.rules.fork_protection) < number;
+            let final_now = block.saturating_add(confirmed.chain().rules.fork_protection) < number;
             if !final_now && self.pools.confirmed_members.len() <= self.caps.pending_records {
                 break;
             }
@@ -48,21 +64,23 @@ impl Reservoir {
         }
     }
 
-    /// A record is in a block: a pending set goes whole, of a verified one this record.
-    fn confirm(&mut self, id: &TxId, block: u64) {
+    /// A record is in a block: a pending set goes whole, of a verified one this record. What
+    /// went without being in that block, perhaps.
+    fn confirm(&mut self, id: &TxId, block: u64) -> Vec<TxId> {
         let Some(pay_id) = self.pools.members.get(id).copied() else {
-            return;
+            return Vec::new();
         };
         let Some(mut set) = self.pools.take_set(&pay_id) else {
-            return;
+            return Vec::new();
         };
         if set.verified.is_none() {
-            return;
+            return set.ids();
         }
         for member in &mut set.members {
             member.confirmed |= member.id == *id;
         }
         self.put_back(pay_id, set, block);
+        Vec::new()
     }
 
     /// Keeps what is left of a verified set, or what verified it.
@@ -84,11 +102,45 @@ impl Reservoir {
         }
     }
 
-    /// Nobody else may follow this link any more.
-    fn drop_rival(&mut self, link: &TxId) {
-        if let Some(pay_id) = self.pools.links.get(link).copied() {
-            self.pools.take_set(&pay_id);
+    /// The transfer of the pools that a block has in another form: bytes can say one record in
+    /// more than one way, and each has an id of its own. The pools have the canonical one alone.
+    fn same_transfer(
+        &self,
+        id: &TxId,
+        link: &TxId,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<Option<TxId>, StoreFault> {
+        let waiting = self.pools.links.get(link);
+        let Some(set) = waiting.and_then(|pay_id| self.pools.sets.get(pay_id)) else {
+            return Ok(None);
+        };
+        let ours = set.members.first().map(|member| member.id);
+        if ours == Some(*id) {
+            return Ok(ours);
         }
+        let record = confirmed.record(id)?;
+        let canonical = record.map(|record| TxId::of(&record.pack_unchecked()));
+        Ok(ours.filter(|ours| canonical == Some(*ours)))
+    }
+
+    /// A transfer that the pools know in its canonical form, in that form.
+    fn as_known(&self, record: &ledger::Returned) -> Option<ledger::Returned> {
+        record.record.link()?;
+        let packed = record.record.pack_unchecked();
+        let id = TxId::of(&packed);
+        let is_other = id != record.id && self.pools.confirmed_members.contains_key(&id);
+        is_other.then(|| ledger::Returned {
+            id,
+            packed,
+            record: record.record.clone(),
+        })
+    }
+
+    /// Nobody else may follow this link any more. What went.
+    fn drop_rival(&mut self, link: &TxId) -> Vec<TxId> {
+        let rival = self.pools.links.get(link).copied();
+        let set = rival.and_then(|pay_id| self.pools.take_set(&pay_id));
+        set.map_or_else(Vec::new, |set| set.ids())
     }
 
     /// Removes a record as if a block had confirmed it.
@@ -125,41 +177,98 @@ impl Reservoir {
 
     pub(super) fn on_blocks_taken_off(
         &mut self,
-        returned: &[ledger::Returned],
+        mut returned: Vec<ledger::Returned>,
         confirmed: &Confirmed<'_>,
     ) {
+        for record in &mut returned {
+            if let Some(known) = self.as_known(record) {
+                *record = known;
+            }
+        }
         let packed: BTreeMap<TxId, &ledger::Returned> =
             returned.iter().map(|record| (record.id, record)).collect();
-        for record in returned {
+        let is_known = |record: &ledger::Returned| match &record.record {
+            Record::AssetData(_) => false,
+            _ => self.pools.confirmed_members.contains_key(&record.id),
+        };
+        let (known, newcomers): (Vec<_>, Vec<_>) = returned.iter().partition(|one| is_known(one));
+        let followed = self.followed(&returned);
+        let mut needed: BTreeSet<AssetId> = self.pools.uses.keys().copied().collect();
+        let kept = returned
+            .iter()
+            .filter(|one| is_known(one) || followed.contains(&one.id));
+        needed.extend(kept.filter_map(|one| match &one.record {
+            Record::BitmarkIssue(issue) => Some(issue.asset_id),
+            _ => None,
+        }));
+        for record in known {
+            let result = self.return_record(record, &packed, &followed, confirmed);
+            self.note_fault(result);
+        }
+        for record in newcomers {
             let result = match &record.record {
                 Record::AssetData(asset) => {
-                    self.return_asset(&AssetId::of(&asset.fingerprint), &record.packed, confirmed)
+                    let id = AssetId::of(&asset.fingerprint);
+                    self.return_asset(id, &record.packed, &mut needed, confirmed)
                 }
                 Record::BitmarkIssue(_)
                 | Record::BitmarkTransferUnratified(_)
                 | Record::BitmarkTransferCountersigned(_)
-                | Record::BlockOwnerTransfer(_) => self.return_record(record, &packed, confirmed),
+                | Record::BlockOwnerTransfer(_) => {
+                    self.return_record(record, &packed, &followed, confirmed)
+                }
                 Record::BaseData(_) | Record::BlockFoundation(_) => Ok(()),
             };
-            if let Err(fault) = result {
-                self.effects.push(Effect::Fault(fault));
-            }
+            self.note_fault(result);
         }
+        // What did not come back has no followers.
+        let ids = returned.iter().map(|record| record.id);
+        self.drop_followers(ids.collect(), confirmed);
     }
 
+    /// The returned records that transfers in the pools, or that come back verified, follow: at
+    /// most as many as may be pending.
+    fn followed(&self, returned: &[ledger::Returned]) -> BTreeSet<TxId> {
+        let mut links = BTreeSet::new();
+        let mut followed = BTreeSet::new();
+        for record in returned.iter().rev() {
+            let is_followed =
+                links.contains(&record.id) || self.pools.links.contains_key(&record.id);
+            if is_followed && followed.len() < self.caps.pending_records {
+                followed.insert(record.id);
+            }
+            let is_known = self.pools.confirmed_members.contains_key(&record.id);
+            if is_known || followed.contains(&record.id) {
+                links.extend(record.record.link());
+            }
+        }
+        followed
+    }
+
+    /// A store that can not be read is told; the step goes on.
+    fn note_fault(&mut self, result: Result<(), StoreFault>) {
+        self.effects.extend(result.err().map(Effect::Fault));
+    }
+
+    /// An asset of a verified set comes back in any case; none makes room for the next.
     fn return_asset(
         &mut self,
-        id: &AssetId,
+        id: AssetId,
         packed: &[u8],
+        needed: &mut BTreeSet<AssetId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
-        if !confirmed.has_asset(id)? && !self.has_cached_asset(id) {
-            let asset = CachedAsset {
-                packed: packed.into(),
-                source: None,
-                deadline: self.time.saturating_add(ASSET_LIFE_S),
-            };
-            self.pools.put_asset(*id, asset);
+        if confirmed.has_asset(&id)? || self.has_cached_asset(&id) {
+            return Ok(());
+        }
+        let asset = CachedAsset {
+            packed: packed.into(),
+            source: None,
+            deadline: self.time.saturating_add(ASSET_LIFE_S),
+        };
+        if needed.contains(&id) || self.admit(None, asset.room(), needed).is_ok() {
+            needed.insert(id);
+            self.pools.put_asset(id, asset);
         }
         Ok(())
     }
@@ -168,6 +277,7 @@ impl Reservoir {
         &mut self,
         record: &ledger::Returned,
         packed: &BTreeMap<TxId, &ledger::Returned>,
+        followed: &BTreeSet<TxId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         let id = record.id;
@@ -186,7 +296,7 @@ impl Reservoir {
             None => None,
         };
         let Some((pay_id, mut set)) = set else {
-            return self.return_unproved(record, confirmed);
+            return self.return_unproved(record, followed, confirmed);
         };
         let rival = |link| self.pools.links.contains_key(&link);
         if set.link().is_some_and(rival) {
@@ -199,10 +309,12 @@ impl Reservoir {
         Ok(())
     }
 
-    /// A record whose proof or payment this node never saw: it waits for one again.
+    /// A record whose proof or payment this node never saw: it waits for one again, if there is
+    /// room for it, and for an issue its asset.
     fn return_unproved(
         &mut self,
         record: &ledger::Returned,
+        followed: &BTreeSet<TxId>,
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         let mut member = Member {
@@ -213,8 +325,12 @@ impl Reservoir {
         };
         let (kind, due) = match (&record.record, record.record.link()) {
             (Record::BitmarkIssue(issue), _) => {
-                member.asset = Some(issue.asset_id);
-                let due = Due::for_issues(confirmed, &[issue.asset_id].into(), 1)?;
+                let asset = issue.asset_id;
+                if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
+                    return Ok(());
+                }
+                member.asset = Some(asset);
+                let due = Due::for_issues(confirmed, &[asset].into(), 1)?;
                 let owners = [issue.owner].into();
                 (Kind::Issues { owners }, due)
             }
@@ -232,7 +348,9 @@ impl Reservoir {
             deadline: self.time.saturating_add(LIFE_S),
             verified: None,
         };
-        self.put_new(PayId::of([record.packed.as_slice()]), set);
+        if followed.contains(&record.id) || self.room_for(&set).is_ok() {
+            self.put_new(PayId::of([record.packed.as_slice()]), set);
+        }
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! sets of an owner, orphan payments, and a share of all that for one source.
 //!
 //! At a bound the newcomer is refused; only orphan payments and assets that no set uses make
-//! room. Nothing here knows a record.
+//! room. Records that this node had verified come back from blocks that are taken off beyond the
+//! bounds, with what they need: at most twice as many again as may be pending. Nothing here knows a record.
 
 use std::collections::BTreeMap;
 
@@ -129,22 +130,13 @@ impl Usage {
         }
     }
 
-    /// Whether this much more fits.
-    ///
-    /// # Errors
-    /// Where it does not.
-    pub fn fits(&self, caps: &Caps, source: Source, more: Room) -> Result<(), NoRoom> {
-        let of_peer = source
-            .and_then(|peer| self.by_peer.get(&peer))
-            .copied()
-            .unwrap_or_default();
-        if source.is_some() && !of_peer.fits(more, caps.share()) {
-            return Err(NoRoom::Share);
-        }
-        if self.total.fits(more, caps.whole()) {
-            Ok(())
-        } else {
-            Err(NoRoom::Whole)
+    /// What it is for one source, to try out what giving something back would do.
+    #[must_use]
+    pub fn of(&self, source: Source) -> Trial {
+        let own = source.map(|peer| self.by_peer.get(&peer).copied().unwrap_or_default());
+        Trial {
+            total: self.total,
+            own,
         }
     }
 
@@ -152,5 +144,36 @@ impl Usage {
     #[must_use]
     pub const fn total(&self) -> Room {
         self.total
+    }
+}
+
+/// What is taken up in all, and of that by one peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    total: Room,
+    own: Option<Room>,
+}
+
+impl Trial {
+    /// Gives something back; `is_own` if it is the peer's.
+    pub fn give_back(&mut self, room: Room, is_own: bool) {
+        self.total.remove(room);
+        if let Some(own) = self.own.as_mut().filter(|_| is_own) {
+            own.remove(room);
+        }
+    }
+
+    /// Whether this much more fits.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn fits(&self, caps: &Caps, more: Room) -> Result<(), NoRoom> {
+        if self.own.is_some_and(|own| !own.fits(more, caps.share())) {
+            Err(NoRoom::Share)
+        } else if self.total.fits(more, caps.whole()) {
+            Ok(())
+        } else {
+            Err(NoRoom::Whole)
+        }
     }
 }

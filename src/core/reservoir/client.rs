@@ -1,6 +1,8 @@
 //! The calls of clients, who give structures instead of bytes (`proto/reservoir.md`, section 11).
 //! Only what was accepted is broadcast.
 
+use std::collections::BTreeSet;
+
 use super::confirmed::Confirmed;
 use super::error::Refusal;
 use super::proofs::ProofStatus;
@@ -78,13 +80,17 @@ impl Reservoir {
         }
         self.check_mode()?;
         let mut cached = Vec::new();
+        let mut kept = BTreeSet::new();
         let mut failed = Ok(());
         for asset in assets {
             let result = asset
                 .ok_or(Refusal::InvalidItem)
-                .and_then(|asset| self.cache_asset(asset, None, confirmed));
+                .and_then(|asset| self.cache_asset(asset, None, &kept, confirmed));
             match result {
-                Ok(asset) => cached.push(asset),
+                Ok(asset) => {
+                    kept.insert(asset.0);
+                    cached.push(asset);
+                }
                 Err(refusal) => {
                     failed = Err(refusal);
                     break;

@@ -2,7 +2,8 @@
 //! never go back.
 //!
 //! A wall clock that jumps back is not followed, so no life gets longer. One that jumps forward
-//! by more than an hour is followed, told, and expiry pauses for one sweep.
+//! by more than an hour is told, and followed only when it still says so a whole sweep later:
+//! expiry pauses for that sweep, and a clock that is put right meanwhile costs nothing.
 
 use crate::core::time::{Millis, Now, UnixSeconds};
 
@@ -14,6 +15,8 @@ pub const JUMP_S: u64 = 3600;
 pub struct Clock {
     wall: UnixSeconds,
     mono: Millis,
+    /// Since when the wall clock is far ahead, and what it says now.
+    ahead: Option<(UnixSeconds, Now)>,
 }
 
 impl Clock {
@@ -23,18 +26,33 @@ impl Clock {
         Self {
             wall: now.wall,
             mono: now.mono,
+            ahead: None,
         }
     }
 
-    /// Moves on to `now`; how far the wall clock jumped forward if that was more than an hour.
+    /// Moves on to `now`; how far the wall clock has just jumped forward if that is more than an
+    /// hour. Such a jump is not followed yet.
     pub fn advance(&mut self, now: Now) -> Option<u64> {
         let due = self.at(now.mono);
-        if now.wall <= due {
-            return None;
+        let jump = now.wall.saturating_sub(due);
+        if jump > JUMP_S {
+            let since = self.ahead.map(|(since, _)| since);
+            self.ahead = Some((since.unwrap_or(due), now));
+            return since.is_none().then_some(jump);
         }
-        let jump = now.wall - due;
+        self.ahead = None;
+        if jump > 0 {
+            *self = Self::new(now);
+        }
+        None
+    }
+
+    /// Follows a jump that still stands; since when it is known, and how far it was.
+    pub fn follow(&mut self) -> Option<(UnixSeconds, u64)> {
+        let (since, now) = self.ahead.take()?;
+        let jump = now.wall.saturating_sub(self.at(now.mono));
         *self = Self::new(now);
-        (jump > JUMP_S).then_some(jump)
+        Some((since, jump))
     }
 
     /// The seconds at this moment of the other clock.
@@ -67,10 +85,21 @@ mod tests {
         let mut clock = Clock::new(at(0, 10_000));
         assert_eq!(clock.advance(at(1_000, 10_001 + JUMP_S)), None);
         let behind = clock.at(2_000);
-        assert_eq!(
-            clock.advance(at(2_000, behind + JUMP_S + 1)),
-            Some(JUMP_S + 1)
-        );
-        assert_eq!(clock.at(2_000), behind + JUMP_S + 1);
+        let jump = JUMP_S + 1;
+        assert_eq!(clock.advance(at(2_000, behind + jump)), Some(jump));
+        assert_eq!(clock.advance(at(3_000, behind + 1 + jump)), None);
+        assert_eq!(clock.at(3_000), behind + 1);
+        assert_eq!(clock.follow(), Some((behind, jump)));
+        assert_eq!(clock.at(3_000), behind + 1 + jump);
+        assert_eq!(clock.follow(), None);
+    }
+
+    #[test]
+    fn a_jump_that_is_put_right_is_not_followed() {
+        let mut clock = Clock::new(at(0, 10_000));
+        assert!(clock.advance(at(1_000, 90_000)).is_some());
+        assert_eq!(clock.advance(at(2_000, 10_002)), None);
+        assert_eq!(clock.follow(), None);
+        assert_eq!(clock.at(2_000), 10_002);
     }
 }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::confirmed::Confirmed;
 use super::error::Refusal;
 use super::set::Amounts;
-use crate::core::currency::{Currency, Payment};
+use crate::core::currency::{Currency, CurrencyError, Payment};
 use crate::core::id::AssetId;
 use crate::core::ledger::{Item, Ownership};
+use crate::core::record::RecordError;
 use crate::core::state::StoreFault;
 
 /// Alternatives, at most one a coin: one whole list is to be paid.
@@ -45,6 +46,7 @@ impl Due {
 
     /// For a transfer of what `ownership` says: a fee each to the owners of the block of the
     /// issue and of the block of the last transfer, and the escrow that the last transfer names.
+    /// An escrow of no coin, which a block may hold, is `invalid currency`.
     pub(super) fn for_transfer(
         confirmed: &Confirmed<'_>,
         ownership: &Ownership,
@@ -70,6 +72,9 @@ impl Due {
             }
         }
         if let Some(escrow) = escrow {
+            if !escrow.currency.is_payable() {
+                return Err(RecordError::from(CurrencyError::InvalidCurrency).into());
+            }
             let mut list = lists.remove(&escrow.currency).unwrap_or_default();
             list.push(escrow.clone());
             return Ok(Self(vec![list]));

@@ -5,6 +5,8 @@
 //! (payments, lives, sets without their first member) is not in it. Reading and writing bytes
 //! alone; the disk is somebody else's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use thiserror::Error;
 
 use super::confirmed::Confirmed;
@@ -149,7 +151,7 @@ fn put(letter: u8, data: &[u8], file: &mut Vec<u8>) -> Result<(), FileError> {
 }
 
 fn records_of(pay_id: &PayId, set: &Set) -> Vec<(u8, Vec<u8>)> {
-    let messages = relay::messages(pay_id, set, &std::collections::BTreeMap::new());
+    let messages = relay::messages(pay_id, set, &BTreeMap::new());
     messages
         .into_iter()
         .filter_map(|(command, data)| match command {
@@ -168,7 +170,9 @@ impl Reservoir {
             b'A' => Record::unpack(data, testing)
                 .map_err(Into::into)
                 .and_then(|(record, _)| match record {
-                    Record::AssetData(asset) => self.cache_asset(asset, None, confirmed),
+                    Record::AssetData(asset) => {
+                        self.cache_asset(asset, None, &BTreeSet::new(), confirmed)
+                    }
                     _ => Err(super::Refusal::NotAnAsset),
                 })
                 .map(|_| ()),

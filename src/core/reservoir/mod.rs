@@ -27,6 +27,7 @@ mod error;
 mod expiry;
 pub mod file;
 mod issues;
+mod links;
 mod payments;
 mod peer;
 mod persist;
@@ -320,9 +321,9 @@ impl Reservoir {
             Input::BlockStored {
                 number,
                 confirmed: records,
-            } => self.on_block_stored(number, &records, confirmed.chain()),
-            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(&returned, confirmed),
-            Input::Wake => self.on_wake(),
+            } => self.on_block_stored(number, &records, confirmed),
+            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(returned, confirmed),
+            Input::Wake => self.on_wake(confirmed),
         }
         self.finish(out);
     }
@@ -338,7 +339,7 @@ impl Reservoir {
         if let Some(jump) = self.clock.advance(now) {
             self.pause = true;
             self.effects.push(Effect::Log(format!(
-                "the clock jumped forward by {jump} s; nothing expires in the next sweep"
+                "the clock jumped forward by {jump} s; nothing expires in the next sweep, and it is followed if it stays there"
             )));
         }
         self.time = self.clock.at(now.mono);

@@ -2,12 +2,14 @@
 //!
 //! What is paid in several transactions of a coin is added up. Payments that verify nothing yet
 //! wait for their records: at most `orphan_payments` pay ids and [`WAITING_BYTES_MAX`], at most
-//! [`EACH_MAX`] transactions each; the next to end makes room.
+//! [`EACH_MAX`] transactions each, and of each the [`ADDRESSES_MAX`] largest amounts; the next to
+//! end makes room. What verifies at once may pay as many addresses as it likes.
 
 use std::collections::BTreeMap;
 
 use super::confirmed::Confirmed;
 use super::due::Due;
+use super::error::Refusal;
 use super::pools::{Key, Lapsing};
 use super::set::{Amounts, Kind, Orphan, Set, Verification};
 use super::{Effect, LIFE_S, Reservoir};
@@ -17,9 +19,9 @@ use crate::core::state::StoreFault;
 
 /// Bytes of all payments that wait.
 pub const WAITING_BYTES_MAX: usize = 16 << 20;
-/// Transactions of coins that wait for one pay id.
+/// Transactions of coins that wait for one pay id; the smallest ones make room for the newest.
 pub const EACH_MAX: usize = 8;
-/// Addresses that one of them pays; the rest is not looked at.
+/// Addresses that are kept of one that waits.
 pub const ADDRESSES_MAX: usize = 100;
 /// Longest address, and longest id of a coin's transaction, in bytes.
 const TEXT_MAX: usize = 128;
@@ -58,7 +60,7 @@ impl Reservoir {
             .amounts
             .retain(|address, amount| *amount > 0 && address.len() <= TEXT_MAX);
         let counts = payment.currency.is_payable()
-            && (1..=ADDRESSES_MAX).contains(&payment.amounts.len())
+            && !payment.amounts.is_empty()
             && payment.currency_tx_id.len() <= TEXT_MAX;
         if !counts {
             return;
@@ -69,7 +71,7 @@ impl Reservoir {
             deadline: 0,
         });
         let key = (payment.currency, payment.currency_tx_id);
-        paid.payments.insert(key, payment.amounts);
+        paid.payments.insert(key.clone(), payment.amounts);
         paid.deadline = self.time.saturating_add(LIFE_S);
         let pending = self.pools.sets.get(&pay_id);
         let mut fault = None;
@@ -89,13 +91,22 @@ impl Reservoir {
         if verified {
             self.verify(&pay_id, Verification::Payment);
         } else {
-            self.keep_payment(pay_id, paid);
+            if let Some(amounts) = paid.payments.get_mut(&key) {
+                keep_largest(amounts);
+            }
+            self.keep_payment(pay_id, paid, &key);
         }
     }
 
-    fn keep_payment(&mut self, pay_id: PayId, mut paid: Orphan) {
+    /// Keeps payments that wait; the smallest ones make room for `newest`.
+    fn keep_payment(&mut self, pay_id: PayId, mut paid: Orphan, newest: &(Currency, Vec<u8>)) {
         while paid.payments.len() > EACH_MAX {
-            paid.payments.pop_first();
+            let others = paid.payments.iter().filter(|(key, _)| *key != newest);
+            let smallest = others.min_by_key(|((currency, _), amounts)| worth(*currency, amounts));
+            let Some(key) = smallest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            paid.payments.remove(&key);
         }
         self.pools.put_orphan(pay_id, paid);
         while self.pools.orphans.len() > self.caps.orphan_payments.max(1)
@@ -106,6 +117,22 @@ impl Reservoir {
             };
             self.pools.take_orphan(&oldest);
         }
+    }
+}
+
+/// What a transaction pays in all, in millionths of the coin's fee.
+fn worth(currency: Currency, amounts: &Amounts) -> u128 {
+    let sum: u128 = amounts.values().map(|amount| u128::from(*amount)).sum();
+    sum * 1_000_000 / u128::from(currency.fee().max(1))
+}
+
+/// What waits is bounded: the smallest amounts go.
+fn keep_largest(amounts: &mut Amounts) {
+    if amounts.len() > ADDRESSES_MAX {
+        let mut all: Vec<_> = std::mem::take(amounts).into_iter().collect();
+        all.sort_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+        all.truncate(ADDRESSES_MAX);
+        amounts.extend(all);
     }
 }
 
@@ -132,5 +159,9 @@ pub(super) fn transfer_due(
     let Some(ownership) = confirmed.ownership(linked.owner(), link)? else {
         return Ok(None);
     };
-    Ok(Due::for_transfer(confirmed, &ownership, linked.escrow()).ok())
+    match Due::for_transfer(confirmed, &ownership, linked.escrow()) {
+        Ok(due) => Ok(Some(due)),
+        Err(Refusal::Store(fault)) => Err(fault),
+        Err(_) => Ok(None),
+    }
 }

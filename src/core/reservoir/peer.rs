@@ -1,5 +1,8 @@
 //! The four messages of peers (`proto/reservoir.md`, section 11). One that is good as a whole is
-//! passed on as it came; of assets the good ones before a bad one stay.
+//! passed on as it came; of assets the good ones before a bad one stay, and none makes room for the
+//! next.
+
+use std::collections::BTreeSet;
 
 use super::caps::Source;
 use super::confirmed::Confirmed;
@@ -63,6 +66,7 @@ impl Reservoir {
         confirmed: &Confirmed<'_>,
     ) -> Result<Answer, Refusal> {
         let mut assets = Vec::new();
+        let mut kept = BTreeSet::new();
         for record in records(data, confirmed.chain().testing) {
             let Record::AssetData(asset) = record? else {
                 return Err(Refusal::NotAnAsset);
@@ -71,7 +75,9 @@ impl Reservoir {
             if assets.len() >= confirmed.chain().rules.issues_max {
                 return Err(Refusal::TooManyItems);
             }
-            assets.push(self.cache_asset(asset, source, confirmed)?);
+            let cached = self.cache_asset(asset, source, &kept, confirmed)?;
+            kept.insert(cached.0);
+            assets.push(cached);
         }
         if assets.iter().any(|(_, new)| *new) {
             Ok(Answer::Assets(assets))

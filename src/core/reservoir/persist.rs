@@ -133,7 +133,9 @@ impl Reservoir {
     }
 
     /// What the stored pools change by when records of blocks come back while no node runs.
-    /// `confirmed` is the chain without those blocks; the records are in the order of the chain.
+    /// The pools are read against the chain with those blocks (`before`), so nothing that follows
+    /// from them is void, and are told of the chain without them (`after`). The records are in the
+    /// order of the chain.
     ///
     /// # Errors
     /// A fault of the store.
@@ -141,12 +143,13 @@ impl Reservoir {
         caps: Caps,
         now: Now,
         returned: Vec<Returned>,
-        confirmed: &Confirmed<'_>,
+        before: &Confirmed<'_>,
+        after: &Confirmed<'_>,
     ) -> Result<Batch, StoreFault> {
         let mut effects = Vec::new();
-        let mut pools = Self::load(caps, Timing::default(), now, confirmed, &mut effects)?;
+        let mut pools = Self::load(caps, Timing::default(), now, before, &mut effects)?;
         let input = Input::BlocksTakenOff { returned };
-        pools.step(now, input, confirmed, &mut effects);
+        pools.step(now, input, after, &mut effects);
         let mut all = Batch::new();
         for effect in effects {
             match effect {

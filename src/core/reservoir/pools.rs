@@ -289,17 +289,51 @@ impl Pools {
             .map(|(_, deadline, key)| (*deadline, *key))
     }
 
-    /// The asset of this source that no set uses and that would end first.
-    pub fn oldest_unused_of(&self, source: Source, kept: &BTreeSet<AssetId>) -> Option<AssetId> {
-        self.unused_by_source
-            .range((source, 0, AssetId::default())..)
-            .take_while(|(at, ..)| *at == source)
-            .map(|(.., id)| *id)
-            .find(|id| !kept.contains(id))
+    /// What ends at `from` or later, of one list.
+    pub fn lapsing_from(&self, list: Lapsing, from: UnixSeconds) -> Vec<Key> {
+        let lowest = Key::Asset(AssetId::default());
+        self.lapses
+            .range((list, from, lowest)..)
+            .take_while(|(at, ..)| *at == list)
+            .map(|(.., key)| *key)
+            .collect()
     }
 
-    /// The asset that no set uses and that would end first.
-    pub fn oldest_unused(&self, kept: &BTreeSet<AssetId>) -> Option<AssetId> {
+    /// Gives something so many seconds more.
+    pub fn lengthen(&mut self, key: &Key, by: u64) {
+        match key {
+            Key::Asset(id) => {
+                if let Some(mut asset) = self.take_asset(id) {
+                    asset.deadline = asset.deadline.saturating_add(by);
+                    self.put_asset(*id, asset);
+                }
+            }
+            Key::Set(pay_id) => {
+                if let Some(mut set) = self.take_set(pay_id) {
+                    set.deadline = set.deadline.saturating_add(by);
+                    self.put_set(*pay_id, set);
+                }
+            }
+            Key::Orphan(pay_id) => {
+                if let Some(mut orphan) = self.take_orphan(pay_id) {
+                    orphan.deadline = orphan.deadline.saturating_add(by);
+                    self.put_orphan(*pay_id, orphan);
+                }
+            }
+            Key::Settled(_) => {}
+        }
+    }
+
+    /// The assets of this source that no set uses, the next to end first.
+    pub fn unused_of(&self, source: Source) -> impl Iterator<Item = AssetId> {
+        self.unused_by_source
+            .range((source, 0, AssetId::default())..)
+            .take_while(move |(at, ..)| *at == source)
+            .map(|(.., id)| *id)
+    }
+
+    /// The assets that no set uses, the next to end first.
+    pub fn unused(&self) -> impl Iterator<Item = AssetId> {
         let lowest = Key::Asset(AssetId::default());
         self.lapses
             .range((Lapsing::UnusedAsset, 0, lowest)..)
@@ -307,7 +341,6 @@ impl Pools {
                 Key::Asset(id) => Some(*id),
                 _ => None,
             })
-            .find(|id| !kept.contains(id))
     }
 
     /// Every index and counter, made anew from what is kept.

@@ -90,6 +90,10 @@ impl Set {
         }
     }
 
+    pub fn ids(&self) -> Vec<TxId> {
+        self.members.iter().map(|member| member.id).collect()
+    }
+
     pub fn packed(&self) -> impl Iterator<Item = &[u8]> {
         self.members.iter().map(|member| &*member.packed)
     }

@@ -65,15 +65,15 @@ impl Reservoir {
             }
         }
         if !impossible.is_empty() {
-            self.drop_impossible(&impossible);
+            self.drop_impossible(&impossible, confirmed);
             self.finish(out);
         }
         Ok(candidates)
     }
 
-    fn drop_impossible(&mut self, pay_ids: &[PayId]) {
+    fn drop_impossible(&mut self, pay_ids: &[PayId], confirmed: &Confirmed<'_>) {
         for pay_id in pay_ids {
-            self.pools.take_set(pay_id);
+            self.drop_set(pay_id, confirmed);
             self.effects.push(Effect::Log(format!(
                 "{pay_id} can not stand in a block any more and is dropped"
             )));

@@ -119,7 +119,7 @@ fn a_peer_at_its_share_pushes_out_its_own_assets_alone() {
 fn bytes_count_and_unused_assets_give_theirs_back() {
     let asset_bytes = packed_asset("a").len();
     let issue_bytes = issue("a", 0).len();
-    let mut world = caps(|caps| caps.pending_bytes = 2 * asset_bytes + issue_bytes);
+    let mut world = caps(|caps| caps.pending_bytes = asset_bytes + 2 * issue_bytes);
     world.peer(Command::Assets, packed_asset("a")).unwrap();
     world.peer(Command::Assets, packed_asset("b")).unwrap();
     world.peer(Command::Issues, issue("a", 0)).unwrap();
@@ -130,7 +130,7 @@ fn bytes_count_and_unused_assets_give_theirs_back() {
     }
     assert!(!world.pools.has_cached_asset(&AssetId::of(b"b")));
     assert!(world.pools.has_cached_asset(&AssetId::of(b"a")));
-    assert!(world.pools.usage().bytes <= 2 * asset_bytes + issue_bytes);
+    assert!(world.pools.usage().bytes <= asset_bytes + 2 * issue_bytes);
 }
 
 #[test]
@@ -174,4 +174,54 @@ fn a_set_of_more_than_a_hundred_is_refused() {
     let one = issue("a", 1);
     let result = world.peer(Command::Issues, one.repeat(101));
     assert_eq!(result, Err(Refusal::TooManyItems));
+}
+
+#[test]
+fn a_newcomer_that_is_refused_pushes_nobody_out() {
+    let size = packed_asset("a000").len();
+    let mut world = caps(|caps| caps.pending_bytes = 80 * size);
+    for number in 0..80 {
+        let asset = packed_asset(&format!("a{number:03}"));
+        world.from(1, Command::Assets, asset).unwrap();
+    }
+    // More than the assets that may go would make room for.
+    let large: Vec<u8> = (0..50).flat_map(|nonce| issue("a000", nonce)).collect();
+    assert_eq!(world.from(2, Command::Issues, large), Err(Refusal::Full));
+    assert_eq!(world.pools.sizes().assets, 80);
+}
+
+#[test]
+fn assets_of_one_message_do_not_push_each_other_out() {
+    let mut world = World::with(Caps {
+        assets: 4,
+        ..Caps::default()
+    });
+    let both = [packed_asset("a"), packed_asset("b")].concat();
+    assert_eq!(world.peer(Command::Assets, both), Err(Refusal::Full));
+    assert!(world.relayed().is_empty());
+    assert!(world.pools.has_cached_asset(&AssetId::of(b"a")));
+}
+
+#[test]
+fn small_payments_do_not_push_out_the_one_that_pays() {
+    for is_first in [false, true] {
+        let mut world = World::new();
+        let link = world.confirmed_issue(3, 1);
+        let record = transfer(link, 3, 4);
+        let pay_id = PayId::of([record.as_slice()]);
+        if is_first {
+            world.pay(pay_id);
+        }
+        for number in 0..20_u8 {
+            let mut small = payment(pay_id);
+            small.currency_tx_id = vec![0xe0 + number];
+            small.amounts = [(b"A".to_vec(), 1)].into();
+            world.input(Input::Payment(small));
+        }
+        if !is_first {
+            world.pay(pay_id);
+        }
+        world.peer(Command::Transfer, record.clone()).unwrap();
+        assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+    }
 }

@@ -166,6 +166,46 @@ fn a_jump_of_the_clock_pauses_expiry_for_one_sweep() {
 }
 
 #[test]
+fn a_jump_of_the_clock_that_is_put_right_before_the_next_sweep_costs_nothing() {
+    let mut world = World::new();
+    world.pending("a", 0..1);
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall += 100 * HOUR_S;
+    world.wake();
+    world.peer(Command::Assets, packed_asset("b")).unwrap();
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall -= 100 * HOUR_S;
+    for _ in 0..3 {
+        world.now = world.now.plus_ms(expiry::SWEEP_MS);
+        world.wake();
+    }
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 1);
+    let asset = &world.pools.pools.assets[&AssetId::of(b"b")];
+    assert!(asset.deadline <= world.now.wall + ASSET_LIFE_S);
+}
+
+#[test]
+fn what_came_before_a_jump_of_the_clock_is_followed_lives_as_long_as_anything() {
+    let mut world = World::new();
+    world.pending("old", 0..1);
+    world.now = world.now.plus_ms(10_000);
+    world.now.wall += 100 * HOUR_S;
+    world.wake();
+    world.now = world.now.plus_ms(10_000);
+    world.pending("a", 1..2);
+    world.pay(PayId([5; 48]));
+    for _ in 0..3 {
+        world.now = world.now.plus_ms(expiry::SWEEP_MS);
+        world.wake();
+    }
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 1);
+    assert_eq!(world.pools.sizes().orphan_payment, 1);
+    world.pass(73 * HOUR_S);
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 0);
+    assert_eq!(world.pools.sizes().orphan_payment, 0);
+}
+
+#[test]
 fn payments_of_one_coin_are_added_up_and_used_ones_are_gone() {
     let mut world = World::new();
     let link = world.confirmed_issue(3, 1);
@@ -182,6 +222,31 @@ fn payments_of_one_coin_are_added_up_and_used_ones_are_gone() {
     world.input(Input::Payment(part));
     assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
     assert_eq!(world.pools.sizes().orphan_payment, 0);
+}
+
+#[test]
+fn a_payment_with_any_number_of_other_outputs_verifies() {
+    for is_early in [false, true] {
+        let mut world = World::new();
+        let link = world.confirmed_issue(3, 1);
+        let record = transfer(link, 3, 4);
+        let pay_id = PayId::of([record.as_slice()]);
+        let mut one = payment(pay_id);
+        for number in 0..200_u8 {
+            one.amounts.insert(vec![b'A', number], 5);
+        }
+        if is_early {
+            world.input(Input::Payment(one));
+            let waiting = &world.pools.pools.orphans[&pay_id].payments;
+            let kept: usize = waiting.values().map(Amounts::len).sum();
+            assert_eq!(kept, payments::ADDRESSES_MAX);
+            world.peer(Command::Transfer, record.clone()).unwrap();
+        } else {
+            world.peer(Command::Transfer, record.clone()).unwrap();
+            world.input(Input::Payment(one));
+        }
+        assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
+    }
 }
 
 #[test]
@@ -293,4 +358,27 @@ fn what_is_due_at_once_goes_out_in_small_parts() {
     assert_eq!(relay.due(due + relay::PAUSE_MS).len(), relay::BURST_MAX);
     let all = 200_000 / relay::BURST_MAX as u64 * relay::PAUSE_MS;
     assert!(all < relay::INTERVAL_MS / 2);
+}
+
+#[test]
+fn a_transfer_that_follows_an_escrow_of_no_coin_is_refused() {
+    let mut world = World::new();
+    let link = world.confirmed_issue(3, 1);
+    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
+        link,
+        escrow: Some(Payment {
+            currency: Currency::Nothing,
+            address: b"A".to_vec(),
+            amount: 7,
+        }),
+        owner: key(4).account().unwrap(),
+        signature: Vec::new(),
+    });
+    let first = sign(&mut record, &key(3)).unwrap();
+    let id = world.confirm(&first, 7);
+    world.disown(3, &link);
+    world.own(4, id, 7);
+    let answer = world.peer(Command::Transfer, transfer(id, 4, 5));
+    assert_eq!(answer.unwrap_err().to_string(), "invalid currency");
+    assert_eq!(world.pools.sizes(), Sizes::default());
 }

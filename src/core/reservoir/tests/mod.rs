@@ -83,6 +83,15 @@ fn payment(pay_id: PayId) -> SeenPayment {
     }
 }
 
+fn returned(packed: &[Vec<u8>]) -> Vec<Returned> {
+    let records = packed.iter().map(|packed| Returned {
+        id: TxId::of(packed),
+        packed: packed.clone(),
+        record: Record::unpack(packed, true).unwrap().0,
+    });
+    records.collect()
+}
+
 /// The pools, a store, and a clock.
 struct World {
     ledger: Ledger,
@@ -265,6 +274,62 @@ impl World {
         id
     }
 
+    /// Writes what `owner` holds by a transaction of block `block`.
+    fn own(&mut self, owner: u8, id: TxId, block: u64) {
+        let account = key(owner).account().unwrap();
+        let mut ownership = Ownership::first(id, 5, Item::Asset(AssetId::of(b"confirmed")));
+        ownership.last_transfer_block = block;
+        let at = 100 + block;
+        let mut batch = Batch::new();
+        batch.put(
+            Pool::Ownership,
+            keys::ownership(&account, at),
+            ownership.pack(),
+        );
+        batch.put(
+            Pool::OwnerDigest,
+            keys::owner_digest(&account, &id),
+            at.to_be_bytes(),
+        );
+        self.store.apply(&batch);
+    }
+
+    fn disown(&mut self, owner: u8, id: &TxId) {
+        let account = key(owner).account().unwrap();
+        let mut batch = Batch::new();
+        batch.delete(Pool::OwnerDigest, keys::owner_digest(&account, id));
+        self.store.apply(&batch);
+    }
+
+    /// A confirmed transfer of an issue of owner 3 to owner 4: the issue, the transfer, packed.
+    fn confirmed_transfer(&mut self) -> (TxId, Vec<u8>) {
+        let link = self.confirmed_issue(3, 1);
+        let packed = transfer(link, 3, 4);
+        let id = self.confirm(&packed, 7);
+        self.disown(3, &link);
+        self.own(4, id, 7);
+        (link, packed)
+    }
+
+    /// The same, taken off again.
+    fn unconfirm_transfer(&mut self, link: TxId, packed: &[u8]) {
+        let id = TxId::of(packed);
+        self.unconfirm(&id);
+        self.disown(4, &id);
+        self.own(3, link, 0);
+    }
+
+    fn asset_in_block(&mut self, name: &str, is_there: bool) {
+        let id = AssetId::of(name.as_bytes());
+        let mut batch = Batch::new();
+        if is_there {
+            batch.put(Pool::Assets, id.0, keys::numbered(7, &packed_asset(name)));
+        } else {
+            batch.delete(Pool::Assets, id.0);
+        }
+        self.store.apply(&batch);
+    }
+
     fn unconfirm(&mut self, id: &TxId) {
         let mut batch = Batch::new();
         batch.delete(Pool::Transactions, id.0);
@@ -276,15 +341,26 @@ impl World {
     }
 
     fn taken_off(&mut self, packed: &[Vec<u8>]) {
-        let returned = packed
-            .iter()
-            .map(|packed| Returned {
-                id: TxId::of(packed),
-                packed: packed.clone(),
-                record: Record::unpack(packed, true).unwrap().0,
-            })
-            .collect();
+        let returned = returned(packed);
         self.input(Input::BlocksTakenOff { returned });
+    }
+
+    /// The same with no node running: `before` is the store with the block.
+    fn taken_off_while_stopped(&mut self, before: &MemoryStore, packed: &[Vec<u8>]) {
+        let view = |view| Confirmed {
+            view,
+            ledger: &self.ledger,
+        };
+        let batch = Reservoir::with_returned(
+            self.pools.caps,
+            self.now,
+            returned(packed),
+            &view(before),
+            &view(&self.store),
+        )
+        .unwrap();
+        self.store.apply(&batch);
+        self.pools = self.loaded().0;
     }
 
     fn loaded(&self) -> (Reservoir, Vec<Effect>) {

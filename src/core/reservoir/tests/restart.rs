@@ -125,3 +125,63 @@ fn values_carry_a_version_and_keys_a_letter() {
         .collect();
     assert_eq!(entries, vec![(b'A', 65, 1), (b'U', 49, 1)]);
 }
+
+#[test]
+fn a_set_whose_asset_comes_off_while_no_node_runs_stays() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..2);
+    world.pay(pay_id);
+    let other = Record::BitmarkIssue(issue_of(5, "a", 9)).pack_unchecked();
+    world.asset_in_block("a", true);
+    let id = world.confirm(&other, 7);
+    world.stored(
+        7,
+        vec![
+            ledger::Confirmed::Asset(AssetId::of(b"a")),
+            ledger::Confirmed::Issue(id),
+        ],
+    );
+    let before = world.store.clone();
+    world.asset_in_block("a", false);
+    world.unconfirm(&id);
+    world.taken_off_while_stopped(&before, &[packed_asset("a"), other]);
+    assert_eq!(world.pools.set_status(&pay_id), Status::Verified);
+    assert_eq!(world.status(&id), Status::Pending);
+}
+
+#[test]
+fn a_transfer_whose_link_comes_off_while_no_node_runs_stays() {
+    let mut world = World::new();
+    let (link, first) = world.confirmed_transfer();
+    let second = transfer(TxId::of(&first), 4, 5);
+    world.peer(Command::Transfer, second.clone()).unwrap();
+    world.pay(PayId::of([second.as_slice()]));
+    let before = world.store.clone();
+    world.unconfirm_transfer(link, &first);
+    world.taken_off_while_stopped(&before, std::slice::from_ref(&first));
+    assert_eq!(world.status(&TxId::of(&first)), Status::Pending);
+    assert_eq!(world.status(&TxId::of(&second)), Status::Verified);
+}
+
+#[test]
+fn a_set_of_which_a_part_comes_off_while_no_node_runs_is_whole_again() {
+    let mut world = World::new();
+    let pay_id = world.pending("a", 0..2);
+    world.pay(pay_id);
+    let one = issue("a", 0);
+    world.asset_in_block("a", true);
+    let id = world.confirm(&one, 7);
+    world.stored(
+        7,
+        vec![
+            ledger::Confirmed::Asset(AssetId::of(b"a")),
+            ledger::Confirmed::Issue(id),
+        ],
+    );
+    let before = world.store.clone();
+    world.asset_in_block("a", false);
+    world.unconfirm(&id);
+    world.taken_off_while_stopped(&before, &[packed_asset("a"), one]);
+    assert_eq!(world.status(&id), Status::Verified);
+    assert_eq!(world.status(&TxId::of(&issue("a", 1))), Status::Verified);
+}
