@@ -127,11 +127,12 @@ fn take_off(store: &Store, config: &Config, number: u64, tell: Tell) -> anyhow::
             Err(error) => return Err(error.into()),
         }
     }
-    tell.say(
-        "the records of these blocks do not return to the pools, and what builds on them there goes: \
-         their owners push them again"
-            .to_owned(),
-    );
+    if !tell.quiet {
+        eprintln!(
+            "the records of these blocks do not return to the pools, and what builds on them there \
+             goes: their owners push them again"
+        );
+    }
     // What the blocks changed is not kept: they go, and the indexes follow. The mark is on disk
     // before the first block goes, so whoever opens the store next finishes the work.
     store.apply(&Rebuild::ask())?;
