@@ -307,7 +307,11 @@ impl Upstream {
             }
             Some((Open::News(_), _)) => self.dropped += 1,
         }
-        peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
+        // News and questions leave the next height where it was: many of them that fail must not
+        // keep a silent peer from being noticed.
+        if !peer.registered {
+            peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
+        }
         out.push(Effect::Open(key, address));
         if !self.is_registered() {
             self.fail_questions(why, out);

@@ -122,6 +122,21 @@ fn a_stream_of_news_does_not_keep_the_height_from_being_asked() {
 }
 
 #[test]
+fn a_silent_peer_is_lost_in_time_however_many_news_there_are() {
+    let mut upstream = registered();
+    let mut lost = None;
+    for tick in 0..1200 {
+        let now = 2 + tick * 500;
+        let effects = step(&mut upstream, now, Input::News(frames(&[b"peer", b"k"])));
+        if lost.is_none() && effects.contains(&Effect::Lost) {
+            lost = Some(now);
+        }
+    }
+    // The news that were under way, then a height request.
+    assert!(lost.is_some_and(|at| at <= 125_000), "{lost:?}");
+}
+
+#[test]
 fn silence_after_a_height_request_loses_the_registration_and_the_height() {
     let mut upstream = registered();
     step(&mut upstream, 30_002, Input::Wake);
