@@ -9,8 +9,8 @@
 //! | waiting | `timeout_ms` passed, or a wrong answer | a new socket; registered no longer after `R` and `N`; the question failed |
 //! | idle | `cycle_ms` passed | `R` until registered, then `N` |
 //!
-//! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the oldest are dropped and counted;
-//! [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
+//! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the least worth are dropped and counted, the
+//! oldest of them first; [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
 //! reference does.
 
 use std::collections::VecDeque;
@@ -227,14 +227,21 @@ impl Upstream {
         self.next_request(now, out);
     }
 
-    /// Puts news in the queue; the oldest make room.
+    /// Puts news in the queue; the least worth make room, the oldest of them first.
     fn queue(&mut self, news: Vec<Vec<u8>>) {
+        if size(&news) > NEWS_BYTES {
+            self.dropped += 1;
+            return;
+        }
         self.news_bytes = self.news_bytes.saturating_add(size(&news));
         self.news.push_back(news);
         while self.news.len() > NEWS_MAX || self.news_bytes > NEWS_BYTES {
-            if self.take_news().is_none() {
+            let waiting = self.news.iter().enumerate();
+            let least = waiting.map(|(at, news)| (worth(news), at)).min();
+            let Some(gone) = least.and_then(|(_, at)| self.news.remove(at)) else {
                 break;
-            }
+            };
+            self.news_bytes = self.news_bytes.saturating_sub(size(&gone));
             self.dropped += 1;
         }
     }
@@ -432,6 +439,15 @@ fn registration(chain: &Chain, frames: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>, 
     }
     let time = time.first_chunk::<8>()?;
     Some((key.clone(), listeners.clone(), u64::from_be_bytes(*time)))
+}
+
+/// What news are worth: announcements come again and anybody can make them; a block is needed most.
+fn worth(news: &[Vec<u8>]) -> u8 {
+    match news.first().map(Vec::as_slice) {
+        Some(b"block") => 2,
+        Some(b"assets" | b"issues" | b"transfer" | b"proof") => 1,
+        _ => 0,
+    }
 }
 
 fn size(frames: &[Vec<u8>]) -> usize {

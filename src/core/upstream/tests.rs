@@ -200,6 +200,35 @@ fn news_that_wait_are_bounded_in_bytes_too() {
 }
 
 #[test]
+fn announcements_make_room_before_records_and_records_before_blocks() {
+    let mut open = registered();
+    step(&mut open, 3, Input::News(frames(&[b"heart"])));
+    step(&mut open, 3, Input::News(frames(&[b"block", b"b"])));
+    step(&mut open, 3, Input::News(frames(&[b"transfer", b"t"])));
+    let waits = |open: &Upstream, command: &[u8]| {
+        let waiting = open.news.iter();
+        waiting.filter(|news| news[0] == command).count()
+    };
+    for _ in 0..2 * NEWS_MAX {
+        step(&mut open, 4, Input::News(frames(&[b"peer", b"k"])));
+        step(&mut open, 4, Input::News(frames(&[b"rpc", b"f"])));
+    }
+    assert_eq!((waits(&open, b"block"), waits(&open, b"transfer")), (1, 1));
+    for _ in 0..2 * NEWS_MAX {
+        step(&mut open, 5, Input::News(frames(&[b"issues", b"i"])));
+    }
+    assert_eq!((waits(&open, b"block"), waits(&open, b"transfer")), (1, 0));
+    assert_eq!(waits(&open, b"issues"), NEWS_MAX - 1);
+    for number in 0..2 * NEWS_MAX as u64 {
+        let block = frames(&[b"block", &number.to_be_bytes()]);
+        step(&mut open, 6, Input::News(block));
+    }
+    let first = open.news.front().map(|news| news[1].clone());
+    let oldest = (NEWS_MAX as u64).to_be_bytes().to_vec();
+    assert_eq!((open.news.len(), first), (NEWS_MAX, Some(oldest)));
+}
+
+#[test]
 fn an_error_for_news_opens_a_new_socket_and_keeps_the_registration() {
     let mut open = registered();
     step(&mut open, 3, Input::News(frames(&[b"peer", b"k"])));
