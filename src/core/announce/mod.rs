@@ -156,7 +156,8 @@ pub enum Input {
         /// Its time.
         timestamp: UnixSeconds,
     },
-    /// A registration or height request at `address` with the server key `key` was answered.
+    /// A registration or height request at `address` with the server key `key` was answered as a
+    /// peer of our chain answers.
     Proven {
         /// The server key.
         key: Key,

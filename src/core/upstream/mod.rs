@@ -76,7 +76,8 @@ pub enum Effect {
     Close,
     /// Send this request.
     Send(Vec<Vec<u8>>),
-    /// The peer answered a registration or a height request: it has the key it should have.
+    /// The peer answered a registration or a height request as one of our chain does, and has the
+    /// key it should have.
     Proven(PeerPublicKey, Connection),
     /// It did not.
     DialFailed(PeerPublicKey, Connection),
@@ -343,9 +344,9 @@ impl Upstream {
                     out.push(Effect::Learned(other, listeners, time));
                 }
                 None => {
-                    // It has the key, and refuses or does not understand.
+                    // It refuses, or is of another chain: not one to be told to others.
                     peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
-                    out.push(Effect::Proven(key, address));
+                    out.push(Effect::DialFailed(key, address));
                 }
             },
             Open::Height => match height(&frames) {

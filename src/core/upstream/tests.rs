@@ -92,7 +92,9 @@ fn an_answer_that_ends_the_reference_is_no_registration() {
     ] {
         let mut upstream = upstream();
         dial(&mut upstream);
-        step(&mut upstream, 1, Input::Reply(reply));
+        let effects = step(&mut upstream, 1, Input::Reply(reply));
+        let failed = Effect::DialFailed(PeerPublicKey([2; 32]), address());
+        assert_eq!(effects, [failed], "and no proof that it is one of us");
         assert!(!upstream.is_registered());
         let again = step(&mut upstream, 30_001, Input::Wake);
         assert!(matches!(&again[0], Effect::Send(request) if request[1] == b"R"));
