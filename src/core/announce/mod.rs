@@ -364,8 +364,9 @@ impl Announce {
             },
         };
         self.take(now, news, out);
-        let has_ipv6 = FirstOfEach::of(&registration.listeners).v6.is_some();
-        let candidates = self.peers.candidates(&registration.key, has_ipv6);
+        let asking = FirstOfEach::of(&registration.listeners);
+        let ipv6_only = asking.v6.is_some() && asking.v4.is_none();
+        let candidates = self.peers.candidates(&registration.key, ipv6_only);
         candidates.choose(&mut self.rng).map_or_else(
             || Candidate {
                 key: self.setup.key,
