@@ -307,7 +307,9 @@ impl PeerTable {
             }
             entry.time = time;
         }
-        if news.trust.is_proven() {
+        // Where a proven peer is dialled changes by the same rule, its own word included.
+        let is_known = news.listeners == entry.listeners || news.listeners == entry.to_dial();
+        if news.trust.is_proven() && (!soon || is_known || !entry.is_proven()) {
             self.changed |= !entry.is_proven();
             entry.prove(now, news.trust, news.listeners);
         }

@@ -227,6 +227,27 @@ fn addresses_of_a_known_peer_change_after_420_s_alone() {
 }
 
 #[test]
+fn a_proven_peer_too_moves_after_420_s_alone() {
+    let mut bench = Bench::new();
+    bench.prove(key(1));
+    for (wait, dialled) in [(419_000, 1), (1_000, 2)] {
+        bench.now = bench.now.plus_ms(wait);
+        let moved = Registration {
+            key: key(1).to_vec(),
+            listeners: listeners(2),
+            timestamp: bench.now.wall,
+            source: 1,
+            client_key: Some(key(1)),
+        };
+        let mut out = Vec::new();
+        bench.machine.register(bench.now, &moved, &mut out);
+        let entry = bench.machine.peers().get(&key(1)).unwrap();
+        assert_eq!(entry.to_dial(), listeners(dialled));
+        assert!(entry.is_proven());
+    }
+}
+
+#[test]
 fn nobody_changes_the_own_key_or_fingerprint() {
     let mut bench = Bench::new();
     let out = bench.peer(&key(100), &listeners(1), 0);
