@@ -26,6 +26,8 @@ pub struct Timing {
     pub upstream_cycle_ms: Millis,
     /// How long a peer may take to answer.
     pub upstream_timeout_ms: Millis,
+    /// How long for a block or a digest, if that is less; others are asked sooner.
+    pub question_ms: Millis,
     /// How long a client may take to be read from or written to.
     pub server_timeout_ms: Millis,
     /// Between closing a connection and opening it again.
@@ -69,6 +71,7 @@ impl Default for Timing {
             connector_cycle_ms: 15_000,
             upstream_cycle_ms: 30_000,
             upstream_timeout_ms: 60_000,
+            question_ms: 60_000,
             server_timeout_ms: 120_000,
             reconnect_delay_ms: 5,
             minimum_upstreams: 3,
@@ -156,13 +159,14 @@ impl Timing {
     }
 
     /// Each key with its value, the most it may be, and whether 0 is a value.
-    fn limits(&self) -> [(&'static str, u64, u64, Zero); 20] {
+    fn limits(&self) -> [(&'static str, u64, u64, Zero); 21] {
         use Zero::{Allowed, Refused};
         // All are named, so that a new one cannot be forgotten here.
         let Self {
             connector_cycle_ms,
             upstream_cycle_ms,
             upstream_timeout_ms,
+            question_ms,
             server_timeout_ms,
             reconnect_delay_ms,
             minimum_upstreams,
@@ -189,6 +193,7 @@ impl Timing {
             interval("connector_cycle_ms", connector_cycle_ms, Refused),
             interval("upstream_cycle_ms", upstream_cycle_ms, Refused),
             interval("upstream_timeout_ms", upstream_timeout_ms, Refused),
+            interval("question_ms", question_ms, Refused),
             interval("server_timeout_ms", server_timeout_ms, Refused),
             interval("reconnect_delay_ms", reconnect_delay_ms, Allowed),
             places("minimum_upstreams", minimum_upstreams),
@@ -220,6 +225,7 @@ mod tests {
         assert_eq!(timing.check(), Vec::<String>::new());
         assert_eq!(timing.connector_cycle_ms, 15_000);
         assert_eq!(timing.upstream_cycle_ms, 30_000);
+        assert_eq!(timing.question_ms, timing.upstream_timeout_ms);
         assert_eq!(timing.minimum_upstreams, 3);
         assert_eq!(timing.announce(), announce::Timing::default());
     }

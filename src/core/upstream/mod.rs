@@ -98,7 +98,7 @@ pub struct Timing {
     pub cycle_ms: Millis,
     /// For an answer.
     pub timeout_ms: Millis,
-    /// For an answer to a question of the connector.
+    /// For an answer to a question of the connector; it asks others sooner.
     pub question_ms: Millis,
 }
 
