@@ -26,10 +26,8 @@ pub struct Timing {
     pub upstream_cycle_ms: Millis,
     /// How long a peer may take to answer.
     pub upstream_timeout_ms: Millis,
-    /// How long a client may take to be read from or written to.
-    pub server_timeout_ms: Millis,
-    /// Between closing a connection and opening it again.
-    pub reconnect_delay_ms: Millis,
+    /// How long for a block or a digest, if that is less; others are asked sooner.
+    pub question_ms: Millis,
     /// Registered peers without which the node does not synchronise.
     pub minimum_upstreams: usize,
     /// Places for peers from announcements.
@@ -69,8 +67,7 @@ impl Default for Timing {
             connector_cycle_ms: 15_000,
             upstream_cycle_ms: 30_000,
             upstream_timeout_ms: 60_000,
-            server_timeout_ms: 120_000,
-            reconnect_delay_ms: 5,
+            question_ms: 60_000,
             minimum_upstreams: 3,
             dynamic_upstreams: 10,
             blocks_per_cycle: 200,
@@ -156,15 +153,14 @@ impl Timing {
     }
 
     /// Each key with its value, the most it may be, and whether 0 is a value.
-    fn limits(&self) -> [(&'static str, u64, u64, Zero); 20] {
+    fn limits(&self) -> [(&'static str, u64, u64, Zero); 19] {
         use Zero::{Allowed, Refused};
         // All are named, so that a new one cannot be forgotten here.
         let Self {
             connector_cycle_ms,
             upstream_cycle_ms,
             upstream_timeout_ms,
-            server_timeout_ms,
-            reconnect_delay_ms,
+            question_ms,
             minimum_upstreams,
             dynamic_upstreams,
             blocks_per_cycle,
@@ -189,8 +185,7 @@ impl Timing {
             interval("connector_cycle_ms", connector_cycle_ms, Refused),
             interval("upstream_cycle_ms", upstream_cycle_ms, Refused),
             interval("upstream_timeout_ms", upstream_timeout_ms, Refused),
-            interval("server_timeout_ms", server_timeout_ms, Refused),
-            interval("reconnect_delay_ms", reconnect_delay_ms, Allowed),
+            interval("question_ms", question_ms, Refused),
             places("minimum_upstreams", minimum_upstreams),
             places("dynamic_upstreams", dynamic_upstreams),
             count("blocks_per_cycle", blocks_per_cycle),
@@ -220,6 +215,7 @@ mod tests {
         assert_eq!(timing.check(), Vec::<String>::new());
         assert_eq!(timing.connector_cycle_ms, 15_000);
         assert_eq!(timing.upstream_cycle_ms, 30_000);
+        assert_eq!(timing.question_ms, timing.upstream_timeout_ms);
         assert_eq!(timing.minimum_upstreams, 3);
         assert_eq!(timing.announce(), announce::Timing::default());
     }
@@ -251,6 +247,9 @@ mod tests {
         let fast: Timing = toml::from_str("connector_cycle_ms = 500").unwrap();
         assert_eq!(fast.connector_cycle_ms, 500);
         assert_eq!(fast.upstream_cycle_ms, 30_000);
-        assert!(toml::from_str::<Timing>("conector_cycle_ms = 500").is_err());
+        for nothing in ["conector", "server_timeout", "reconnect_delay"] {
+            let text = format!("{nothing}_ms = 500");
+            assert!(toml::from_str::<Timing>(&text).is_err(), "{text}");
+        }
     }
 }

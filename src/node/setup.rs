@@ -244,10 +244,6 @@ pub fn caps(config: &Config) -> Caps {
     }
 }
 
-/// A question of the connector is answered from a store, not from a wallet: a peer that takes
-/// longer is set back and the next one asked.
-const QUESTION_MS: u64 = 5_000;
-
 fn timing(config: &Config) -> Timing {
     let timing = &config.timing;
     Timing {
@@ -262,7 +258,7 @@ fn timing(config: &Config) -> Timing {
         upstream: upstream::Timing {
             cycle_ms: timing.upstream_cycle_ms,
             timeout_ms: timing.upstream_timeout_ms,
-            question_ms: timing.upstream_timeout_ms.min(QUESTION_MS),
+            question_ms: timing.upstream_timeout_ms.min(timing.question_ms),
         },
         dynamic_upstreams: timing.dynamic_upstreams,
         rebroadcast_ms: timing.rebroadcast_ms,

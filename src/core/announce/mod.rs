@@ -156,7 +156,8 @@ pub enum Input {
         /// Its time.
         timestamp: UnixSeconds,
     },
-    /// A registration or height request at `address` with the server key `key` was answered.
+    /// A registration or height request at `address` with the server key `key` was answered as a
+    /// peer of our chain answers.
     Proven {
         /// The server key.
         key: Key,
@@ -363,8 +364,9 @@ impl Announce {
             },
         };
         self.take(now, news, out);
-        let has_ipv6 = FirstOfEach::of(&registration.listeners).v6.is_some();
-        let candidates = self.peers.candidates(&registration.key, has_ipv6);
+        let asking = FirstOfEach::of(&registration.listeners);
+        let ipv6_only = asking.v6.is_some() && asking.v4.is_none();
+        let candidates = self.peers.candidates(&registration.key, ipv6_only);
         candidates.choose(&mut self.rng).map_or_else(
             || Candidate {
                 key: self.setup.key,

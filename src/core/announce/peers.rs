@@ -142,8 +142,10 @@ impl Entry {
         !self.is_proven() || self.proven_listeners.is_some()
     }
 
-    fn has_ipv4(&self) -> bool {
-        FirstOfEach::of(&self.listeners).v4.is_some()
+    /// Whether it would be dialled at an IPv4 address that leads somewhere.
+    fn has_usable_ipv4(&self) -> bool {
+        let first = FirstOfEach::of(self.to_dial()).v4;
+        first.is_some_and(|address| address.is_usable())
     }
 
     /// Notes a proof that came with the addresses `with`.
@@ -305,7 +307,9 @@ impl PeerTable {
             }
             entry.time = time;
         }
-        if news.trust.is_proven() {
+        // Where a proven peer is dialled changes by the same rule, its own word included.
+        let is_known = news.listeners == entry.listeners || news.listeners == entry.to_dial();
+        if news.trust.is_proven() && (!soon || is_known || !entry.is_proven()) {
             self.changed |= !entry.is_proven();
             entry.prove(now, news.trust, news.listeners);
         }
@@ -440,12 +444,13 @@ impl PeerTable {
         peers
     }
 
-    /// Those who may be named to `requester`: proven ones if there are any, and with an IPv4
-    /// address unless the requester has IPv6 itself, because the reference dies of the other kind.
+    /// Those who may be named to `requester`: proven ones if there are any, and with a usable IPv4
+    /// address unless the requester is `ipv6_only`, because a node of the reference that is set to
+    /// IPv4 dies of the other kind, and may have IPv6 addresses nevertheless.
     #[must_use]
-    pub fn candidates(&self, requester: &[u8], requester_has_ipv6: bool) -> Vec<(Key, &Entry)> {
+    pub fn candidates(&self, requester: &[u8], ipv6_only: bool) -> Vec<(Key, &Entry)> {
         let fit = |(key, entry): &(&Key, &Entry)| {
-            key.as_slice() != requester && (requester_has_ipv6 || entry.has_ipv4())
+            key.as_slice() != requester && (ipv6_only || entry.has_usable_ipv4())
         };
         let mut all: Vec<(Key, &Entry)> = self
             .entries

@@ -192,17 +192,27 @@ fn an_ipv6_only_peer_is_relayed_in_an_ipv6_only_network_alone() {
 fn an_ipv6_only_peer_is_named_to_those_with_ipv6_alone() {
     let mut bench = Bench::new();
     bench.peer(&key(1), &v6(), 0);
-    assert_eq!(bench.register(key(2), None).key, key(100));
-    let registration = Registration {
-        key: key(3).to_vec(),
-        listeners: v6(),
-        timestamp: 0,
-        source: 3,
-        client_key: None,
+    let nowhere = Connection::from_ip_bytes(&[0; 4], 2136).unwrap().pack();
+    bench.peer(&key(2), &[nowhere, v6()].concat(), 0);
+    let closed = Connection::from_ip_bytes(&[10, 0, 0, 3], 0).unwrap().pack();
+    bench.peer(&key(3), &[closed, v6()].concat(), 0);
+    let mut named = |of: u8, listeners: Vec<u8>| {
+        let registration = Registration {
+            key: key(of).to_vec(),
+            listeners,
+            timestamp: 0,
+            source: u64::from(of),
+            client_key: None,
+        };
+        let mut out = Vec::new();
+        let machine = &mut bench.machine;
+        machine.register(NOW, &registration, &mut out).key[0]
     };
-    let peers = bench.machine.peers();
-    assert_eq!(peers.candidates(&registration.key, true).len(), 2);
-    assert_eq!(peers.candidates(&registration.key, false).len(), 1);
+    assert_eq!(named(4, listeners(4)), 100, "nobody but the node itself");
+    // Of both families; its own entry is one with IPv4 from now on.
+    assert_eq!(named(5, [v6(), listeners(5)].concat()), 4);
+    let all: BTreeSet<u8> = (0..200).map(|_| named(6, v6())).collect();
+    assert_eq!(all, BTreeSet::from([1, 2, 3, 4, 5]));
 }
 
 #[test]
@@ -214,6 +224,27 @@ fn addresses_of_a_known_peer_change_after_420_s_alone() {
     assert!(is_relay(&bench.peer(&key(1), &listeners(2), NOW.wall - 30)));
     let entry = bench.machine.peers().get(&key(1)).unwrap();
     assert_eq!(entry.listeners(), listeners(2));
+}
+
+#[test]
+fn a_proven_peer_too_moves_after_420_s_alone() {
+    let mut bench = Bench::new();
+    bench.prove(key(1));
+    for (wait, dialled) in [(419_000, 1), (1_000, 2)] {
+        bench.now = bench.now.plus_ms(wait);
+        let moved = Registration {
+            key: key(1).to_vec(),
+            listeners: listeners(2),
+            timestamp: bench.now.wall,
+            source: 1,
+            client_key: Some(key(1)),
+        };
+        let mut out = Vec::new();
+        bench.machine.register(bench.now, &moved, &mut out);
+        let entry = bench.machine.peers().get(&key(1)).unwrap();
+        assert_eq!(entry.to_dial(), listeners(dialled));
+        assert!(entry.is_proven());
+    }
 }
 
 #[test]

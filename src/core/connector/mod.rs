@@ -15,9 +15,11 @@
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
 //! | any | the peer in question is lost | choosing |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
+//! | proving to branch; a block while fetching | takes longer than [`PATIENCE_MS`] | others are asked first, choosing |
 //!
 //! A claim counts for nothing until the peer has served a block above our tip; a peer that fails is
-//! set back with growing pauses. No block is taken off before its replacement is here. No state
+//! set back with growing pauses. One that is slow, or makes us walk down a long branch, has done
+//! nothing wrong: others are asked meanwhile, and the next time it may take twice as long. No block is taken off before its replacement is here. No state
 //! goes round without a pause: each round sets somebody back or moves the height. Nobody is set back
 //! for what he did not do: answers to questions that are no longer of interest, and blocks that came
 //! another way meanwhile, are passed over. One block or branch is on its way into the ledger at a
@@ -42,7 +44,10 @@ pub const AHEAD: u64 = 8;
 pub const BRANCH_BYTES: usize = 128 << 20;
 /// Peers that are set back.
 pub const SET_BACK_MAX: usize = 256;
-/// The pause of a peer that failed doubles so many times.
+/// What a peer may take in all from the first question until it has shown that its branch is
+/// longer, and later for each block, before others are asked; it doubles each time.
+pub const PATIENCE_MS: Millis = 5_000;
+/// The pause of a peer that failed, and the patience with one that is slow, double so many times.
 const DOUBLINGS: u32 = 6;
 
 /// What the node does for others (`proto/peer.md`, section 8).
@@ -165,6 +170,17 @@ struct Fetch {
     waiting: BTreeMap<u64, Vec<u8>>,
 }
 
+/// Why others are asked before a peer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// How often it failed since it last served anything.
+    failures: u32,
+    /// How often it took too long.
+    delays: u32,
+    /// Until when.
+    until: Millis,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Connector {
@@ -173,7 +189,9 @@ pub struct Connector {
     state: State,
     mode: Mode,
     next_cycle: Millis,
-    set_back: BTreeMap<PeerPublicKey, (u32, Millis)>,
+    set_back: BTreeMap<PeerPublicKey, Mark>,
+    /// Until when the peer in question may take, while it is waited for.
+    patient_until: Millis,
     accept_fork: Option<u64>,
     /// The block that is on its way into the ledger, and whose it is.
     putting: Option<(PeerPublicKey, u64)>,
@@ -190,6 +208,7 @@ impl Connector {
             mode: Mode::Resynchronise,
             next_cycle: now.mono,
             set_back: BTreeMap::new(),
+            patient_until: Millis::MAX,
             accept_fork: None,
             putting: None,
         }
@@ -220,8 +239,22 @@ impl Connector {
 
     /// When [`Input::Wake`] is wanted.
     #[must_use]
-    pub const fn next_wakeup(&self) -> Option<Millis> {
-        Some(self.next_cycle)
+    pub fn next_wakeup(&self) -> Option<Millis> {
+        let patient_until = self.waits_for().map(|_| self.patient_until);
+        Some(self.next_cycle.min(patient_until.unwrap_or(Millis::MAX)))
+    }
+
+    /// The peer whose answer is waited for; not while a block of ours goes in.
+    fn waits_for(&self) -> Option<Peer> {
+        let is_ours = self.putting.is_some() || matches!(self.state, State::Switching { .. });
+        self.current().filter(|_| !is_ours)
+    }
+
+    /// From now on the peer has its time again.
+    fn be_patient(&mut self, now: Now, key: &PeerPublicKey) {
+        let delays = self.set_back.get(key).map_or(0, |mark| mark.delays);
+        let patience = PATIENCE_MS.saturating_mul(1 << delays.min(DOUBLINGS));
+        self.patient_until = now.mono.saturating_add(patience);
     }
 
     /// Takes one input.
@@ -248,11 +281,11 @@ impl Connector {
             Input::Answered(slot, question, answer) => {
                 self.answered(now, slot, question, answer, local, out);
             }
-            Input::Applied => self.applied(local, out),
+            Input::Applied => self.applied(now, local, out),
             Input::Refused(why) => self.refused(now, &why, local, out),
             Input::Switched => {
                 if let State::Switching { peer, .. } = self.state {
-                    self.set_back.remove(&peer.key);
+                    self.forgive(&peer.key);
                     // The operator's word was for one fork.
                     self.accept_fork = None;
                     self.state = State::Choosing;
@@ -264,6 +297,11 @@ impl Connector {
 
     /// What needs no answer.
     fn advance(&mut self, now: Now, is_cycle: bool, local: &dyn Local, out: &mut Vec<Effect>) {
+        if let Some(peer) = self.waits_for()
+            && now.mono >= self.patient_until
+        {
+            self.pass_over(now, peer.key, out);
+        }
         if matches!(self.state, State::Connecting) {
             if told(local) >= self.timing.minimum_upstreams {
                 self.state = State::Choosing;
@@ -323,7 +361,7 @@ impl Connector {
     fn is_set_back(&self, now: Now, key: &PeerPublicKey) -> bool {
         self.set_back
             .get(key)
-            .is_some_and(|(_, until)| now.mono < *until)
+            .is_some_and(|mark| now.mono < mark.until)
     }
 
     /// Who claims most, of those not set back.
@@ -344,6 +382,7 @@ impl Connector {
         if let Some(peer) = best.filter(|peer| peer.height > height) {
             let number = height.saturating_add(1);
             self.state = State::Proving { peer, number };
+            self.be_patient(now, &peer.key);
             return out.push(Effect::Ask(peer.slot, Question::Block(number)));
         }
         if self.mode == Mode::Normal {
@@ -364,27 +403,44 @@ impl Connector {
     }
 
     fn fail(&mut self, now: Now, key: PeerPublicKey, why: &str, out: &mut Vec<Effect>) {
-        let (failures, _) = self.set_back.get(&key).copied().unwrap_or_default();
-        let pause = self
-            .timing
-            .cycle_ms
-            .max(1)
-            .saturating_mul(1 << failures.min(DOUBLINGS));
-        if self.set_back.len() >= SET_BACK_MAX
-            && let Some(oldest) = self
-                .set_back
-                .iter()
-                .min_by_key(|(_, (_, until))| *until)
-                .map(|(key, _)| *key)
-        {
-            self.set_back.remove(&oldest);
-        }
-        self.set_back.insert(
-            key,
-            (failures.saturating_add(1), now.mono.saturating_add(pause)),
-        );
+        let cycle = self.timing.cycle_ms.max(1);
+        let mark = self.mark(key);
+        let pause = cycle.saturating_mul(1 << mark.failures.min(DOUBLINGS));
+        mark.failures = mark.failures.saturating_add(1);
+        mark.until = now.mono.saturating_add(pause);
         out.push(Effect::Report(format!("peer {key} is set back: {why}")));
         self.state = State::Choosing;
+    }
+
+    /// The peer takes long: others are asked first, for longer each time, so that it never has more
+    /// than its share of the time.
+    fn pass_over(&mut self, now: Now, key: PeerPublicKey, out: &mut Vec<Effect>) {
+        let cycle = self.timing.cycle_ms.max(PATIENCE_MS);
+        let mark = self.mark(key);
+        let pause = cycle.saturating_mul(1 << mark.delays.min(DOUBLINGS));
+        mark.delays = mark.delays.saturating_add(1);
+        mark.until = now.mono.saturating_add(pause);
+        let text = format!("peer {key} takes long: others are asked first");
+        out.push(Effect::Report(text));
+        self.state = State::Choosing;
+    }
+
+    /// What is held against a peer; at the bound, what ends first is forgotten.
+    fn mark(&mut self, key: PeerPublicKey) -> &mut Mark {
+        let is_full = self.set_back.len() >= SET_BACK_MAX && !self.set_back.contains_key(&key);
+        let oldest = self.set_back.iter().min_by_key(|(_, mark)| mark.until);
+        if let Some(oldest) = oldest.map(|(key, _)| *key).filter(|_| is_full) {
+            self.set_back.remove(&oldest);
+        }
+        self.set_back.entry(key).or_default()
+    }
+
+    /// The peer served what we took. That it is slow is remembered: it keeps its time.
+    fn forgive(&mut self, key: &PeerPublicKey) {
+        if let Some(mark) = self.set_back.get_mut(key) {
+            mark.failures = 0;
+            mark.until = 0;
+        }
     }
 
     fn answered(
@@ -419,6 +475,7 @@ impl Connector {
             }
             (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
                 fetch.waiting.insert(number, packed);
+                self.be_patient(now, &peer.key);
                 self.go_on(local, out);
             }
             // An answer of another kind than the question.
@@ -487,6 +544,7 @@ impl Connector {
                 last,
                 waiting: BTreeMap::from([(number, packed)]),
             });
+            self.be_patient(now, &peer.key);
             return self.go_on(local, out);
         }
         if height <= 1 {
@@ -597,7 +655,11 @@ impl Connector {
             return;
         };
         let height = local.height();
-        while fetch.ask <= fetch.last && fetch.ask <= height.saturating_add(AHEAD) {
+        // What a slow peer was asked for may still wait there: no more than one is added.
+        let mark = self.set_back.get(&fetch.peer.key);
+        let is_slow = mark.is_some_and(|mark| mark.delays > 0);
+        let ahead = if is_slow { 1 } else { AHEAD };
+        while fetch.ask <= fetch.last && fetch.ask <= height.saturating_add(ahead) {
             out.push(Effect::Ask(fetch.peer.slot, Question::Block(fetch.ask)));
             fetch.ask += 1;
         }
@@ -610,20 +672,22 @@ impl Connector {
         }
     }
 
-    fn applied(&mut self, local: &dyn Local, out: &mut Vec<Effect>) {
+    fn applied(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
         self.putting = None;
         let State::Fetching(fetch) = &mut self.state else {
             return;
         };
         let height = local.height();
         fetch.waiting.retain(|number, _| *number > height);
-        self.set_back.remove(&fetch.peer.key);
-        if height >= fetch.last {
+        // A block that came as news meanwhile is not asked for again.
+        fetch.ask = fetch.ask.max(height.saturating_add(1));
+        let (key, is_done) = (fetch.peer.key, height >= fetch.last);
+        self.forgive(&key);
+        self.be_patient(now, &key);
+        if is_done {
             self.state = State::Choosing;
             return;
         }
-        // A block that came as news meanwhile is not asked for again.
-        fetch.ask = fetch.ask.max(height.saturating_add(1));
         self.go_on(local, out);
     }
 
@@ -631,7 +695,7 @@ impl Connector {
         if let Some((key, number)) = self.putting.take() {
             if number <= local.height() {
                 // It is there already, as news: nobody's fault.
-                return self.applied(local, out);
+                return self.applied(now, local, out);
             }
             if !self.is_set_back(now, &key) {
                 self.fail(now, key, why, out);

@@ -6,6 +6,7 @@ use super::*;
 use crate::core::block::Compact;
 use crate::core::chain::LOCAL;
 use crate::core::id::TxId;
+use crate::core::upstream;
 
 /// A chain of empty blocks: number `n` of branch `b` has a digest that says so.
 fn digest(branch: u8, number: u64) -> BlockDigest {
@@ -146,30 +147,65 @@ impl Stage {
             // Answers come in the order of questions.
             let mut follow = Vec::new();
             for effect in out {
-                match effect {
-                    Effect::Ask(slot, question) => {
-                        self.asked += 1;
-                        let answer = self.answer(slot, question);
-                        follow.push(Input::Answered(slot, question, answer));
-                    }
-                    Effect::Put(packed) => {
-                        self.local.take(&packed);
-                        follow.push(Input::Applied);
-                    }
-                    Effect::Switch(common, blocks) => {
-                        let keep = usize::try_from(common - 1).unwrap();
-                        self.local.blocks.borrow_mut().truncate(keep);
-                        for packed in &blocks {
-                            self.local.take(packed);
-                        }
-                        follow.push(Input::Switched);
-                    }
-                    Effect::Mode(mode) => self.modes.push(mode),
-                    Effect::Reconnect => {}
-                    Effect::Report(_) => self.reports += 1,
-                }
+                follow.extend(self.perform(effect));
             }
             inputs.extend(follow.into_iter().rev());
+        }
+    }
+
+    /// Does what is to be done; gives what follows.
+    fn perform(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Ask(slot, question) => {
+                self.asked += 1;
+                let answer = self.answer(slot, question);
+                return Some(Input::Answered(slot, question, answer));
+            }
+            Effect::Put(packed) => {
+                self.local.take(&packed);
+                return Some(Input::Applied);
+            }
+            Effect::Switch(common, blocks) => {
+                let keep = usize::try_from(common - 1).unwrap();
+                self.local.blocks.borrow_mut().truncate(keep);
+                for packed in &blocks {
+                    self.local.take(packed);
+                }
+                return Some(Input::Switched);
+            }
+            Effect::Mode(mode) => self.modes.push(mode),
+            Effect::Reconnect => {}
+            Effect::Report(_) => self.reports += 1,
+        }
+        None
+    }
+
+    /// Runs to a height, or an hour: the remotes take so long for each answer, one after another.
+    fn run(&mut self, delays: &[Millis], height: u64) {
+        let mut busy = vec![0; delays.len()];
+        let mut coming = vec![(self.now.mono, Input::Changed)];
+        while self.now.mono < 3_600_000 {
+            if self.local.height() >= height && !self.modes.is_empty() {
+                return;
+            }
+            let wake = self.machine.next_wakeup().unwrap();
+            coming.sort_by_key(|(at, _)| *at);
+            let is_next = coming.first().is_some_and(|(at, _)| *at <= wake);
+            let (at, input) = if is_next {
+                coming.remove(0)
+            } else {
+                (wake, Input::Wake)
+            };
+            self.now = self.now.plus_ms(at.saturating_sub(self.now.mono));
+            for effect in self.one(input) {
+                let mut at = self.now.mono;
+                if let Effect::Ask(slot, _) = &effect {
+                    at = at.max(busy[*slot]) + delays[*slot];
+                    busy[*slot] = at;
+                }
+                coming.extend(self.perform(effect).map(|input| (at, input)));
+            }
+            assert!(coming.len() <= upstream::QUESTIONS_MAX, "too much is asked");
         }
     }
 
@@ -253,6 +289,42 @@ fn a_claim_without_blocks_is_set_back_and_delays_nobody() {
             stage.cycle();
         }
         assert!(stage.asked - before < 8, "it is asked less and less often");
+    }
+}
+
+#[test]
+fn a_liar_that_answers_slowly_delays_normal_by_less_than_ten_seconds() {
+    let honest = chain_of(0, 6, 6);
+    let mut stage = Stage::new(
+        honest.clone(),
+        vec![
+            (Some(chain_of(9, 40, 0)), 41),
+            (Some(honest.clone()), 7),
+            (Some(honest.clone()), 7),
+            (Some(honest), 7),
+        ],
+    );
+    stage.run(&[4700, 10, 10, 10], 7);
+    assert_eq!(stage.modes, [Mode::Normal]);
+    assert!(stage.now.mono < 10_000, "{} ms", stage.now.mono);
+}
+
+#[test]
+fn a_slow_peer_is_passed_over_without_blame_and_still_served_by() {
+    let other = chain_of(0, 20, 20);
+    for branch in [0, 7] {
+        let mut stage = Stage::new(
+            chain_of(branch, 5, 2),
+            vec![
+                (Some(other.clone()), 21),
+                (Some(vec![]), 1),
+                (Some(vec![]), 1),
+            ],
+        );
+        stage.run(&[8000, 10, 10], 21);
+        assert_eq!(*stage.local.blocks.borrow(), other);
+        assert!(stage.machine.set_back.values().all(|m| m.failures == 0));
+        assert!(stage.now.mono < 600_000, "{} ms", stage.now.mono);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::core::keys::PeerPublicKey;
 use crate::core::ledger::Ledger;
 use crate::core::mining::machine as mining;
 use crate::core::state::View;
+use crate::core::time::Millis;
 use crate::core::upstream::{self, Upstream};
 use crate::core::wire::connection::FirstOfEach;
 
@@ -23,8 +24,18 @@ pub(super) struct Place {
     pub socket: Option<SocketId>,
     /// Of the configuration, or of the operator.
     pub is_static: bool,
-    /// Not given up for another order.
+    /// For a peer that places are kept for: not given up for another order while it is there.
     pub is_kept: bool,
+    /// Since when the peer has been on trial: dialled or lost, and not registered again.
+    pub since: Millis,
+}
+
+impl Place {
+    /// Whether it is not given up for another order. Who is not there keeps no place for long.
+    fn is_held(&self, now: Millis, patience: Millis) -> bool {
+        let is_new = now < self.since.saturating_add(patience);
+        self.is_kept && (self.upstream.is_registered() || is_new)
+    }
 }
 
 /// Whose a socket is.
@@ -90,6 +101,7 @@ impl Engine {
                 socket: None,
                 is_static: index < fixed,
                 is_kept: false,
+                since: 0,
             });
             if index >= fixed {
                 self.dynamic.push_back(index);
@@ -243,6 +255,9 @@ impl Engine {
                 }
                 upstream::Effect::Lost => {
                     changed = true;
+                    if let Some(place) = self.upstreams.get_mut(index) {
+                        place.since = step.now.mono;
+                    }
                     step.log(
                         Importance::Information,
                         format!("peer in place {index} is lost"),
@@ -366,6 +381,18 @@ impl Engine {
         self.probe(step, key, dial);
     }
 
+    /// Marks anew which places belong to peers that places are kept for: a proof may be withdrawn,
+    /// and others may have been there for longer.
+    fn mark_kept(&mut self) {
+        let kept = self.announce.kept();
+        for index in &self.dynamic {
+            if let Some(place) = self.upstreams.get_mut(*index) {
+                let target = place.upstream.target();
+                place.is_kept = target.is_some_and(|(key, _)| kept.contains(&key.0));
+            }
+        }
+    }
+
     /// Connects a peer that announce chose (`proto/peer.md`, section 7, order handling).
     fn order(&mut self, step: &mut Step<'_>, order: &Order) {
         let prefer = self.settings.announce.prefer_ipv6;
@@ -376,24 +403,26 @@ impl Engine {
         if key == self.settings.own.key || self.bans.has(&key, step.now.wall) {
             return;
         }
+        self.mark_kept();
         let has = |place: &Place| place.upstream.target().is_some_and(|(k, _)| k == key);
         if let Some(index) = self.upstreams.iter().position(has) {
             if let Some(at) = self.dynamic.iter().position(|i| *i == index) {
                 self.dynamic.remove(at);
                 self.dynamic.push_back(index);
             }
-            if let Some(place) = self.upstreams.get_mut(index) {
-                place.is_kept |= order.kept;
-            }
             return;
         }
         // An empty place, else one that leads nowhere, else the one that was chosen longest ago.
+        let timing = self.settings.timing.upstream;
+        let patience = timing.timeout_ms.saturating_add(timing.cycle_ms);
         let state = |index: &usize| self.upstreams.get(*index);
         let free = |index: &&usize| state(index).is_some_and(|p| p.upstream.target().is_none());
-        let idle = |index: &&usize| {
-            state(index).is_some_and(|p| !p.upstream.is_registered() && !p.is_kept)
+        let old = |index: &&usize| {
+            state(index).is_some_and(|place| !place.is_held(step.now.mono, patience))
         };
-        let old = |index: &&usize| state(index).is_some_and(|p| !p.is_kept);
+        let idle = |index: &&usize| {
+            old(index) && state(index).is_some_and(|place| !place.upstream.is_registered())
+        };
         let mut places = self.dynamic.iter();
         let chosen = places
             .clone()
@@ -408,6 +437,7 @@ impl Engine {
         }
         if let Some(place) = self.upstreams.get_mut(index) {
             place.is_kept = order.kept;
+            place.since = step.now.mono;
         }
         step.log(Importance::Detail, format!("connecting {key} at {address}"));
         self.upstream(step, index, upstream::Input::Dial(key, address));
@@ -434,6 +464,7 @@ impl Engine {
                 socket: None,
                 is_static: true,
                 is_kept: true,
+                since: step.now.mono,
             });
             self.upstreams.len() - 1
         });
@@ -544,3 +575,7 @@ impl Engine {
 pub(super) fn header_bytes(packed: &[u8]) -> Option<[u8; HEADER_BYTES]> {
     packed.first_chunk::<HEADER_BYTES>().copied()
 }
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;

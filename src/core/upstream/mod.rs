@@ -9,8 +9,8 @@
 //! | waiting | `timeout_ms` passed, or a wrong answer | a new socket; registered no longer after `R` and `N`; the question failed |
 //! | idle | `cycle_ms` passed | `R` until registered, then `N` |
 //!
-//! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the oldest are dropped and counted;
-//! [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
+//! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the least worth are dropped and counted, the
+//! oldest of them first; [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
 //! reference does.
 
 use std::collections::VecDeque;
@@ -76,7 +76,8 @@ pub enum Effect {
     Close,
     /// Send this request.
     Send(Vec<Vec<u8>>),
-    /// The peer answered a registration or a height request: it has the key it should have.
+    /// The peer answered a registration or a height request as one of our chain does, and has the
+    /// key it should have.
     Proven(PeerPublicKey, Connection),
     /// It did not.
     DialFailed(PeerPublicKey, Connection),
@@ -97,7 +98,7 @@ pub struct Timing {
     pub cycle_ms: Millis,
     /// For an answer.
     pub timeout_ms: Millis,
-    /// For an answer to a question of the connector.
+    /// For an answer to a question of the connector; it asks others sooner.
     pub question_ms: Millis,
 }
 
@@ -227,14 +228,21 @@ impl Upstream {
         self.next_request(now, out);
     }
 
-    /// Puts news in the queue; the oldest make room.
+    /// Puts news in the queue; the least worth make room, the oldest of them first.
     fn queue(&mut self, news: Vec<Vec<u8>>) {
+        if size(&news) > NEWS_BYTES {
+            self.dropped += 1;
+            return;
+        }
         self.news_bytes = self.news_bytes.saturating_add(size(&news));
         self.news.push_back(news);
         while self.news.len() > NEWS_MAX || self.news_bytes > NEWS_BYTES {
-            if self.take_news().is_none() {
+            let waiting = self.news.iter().enumerate();
+            let least = waiting.map(|(at, news)| (worth(news), at)).min();
+            let Some(gone) = least.and_then(|(_, at)| self.news.remove(at)) else {
                 break;
-            }
+            };
+            self.news_bytes = self.news_bytes.saturating_sub(size(&gone));
             self.dropped += 1;
         }
     }
@@ -307,7 +315,11 @@ impl Upstream {
             }
             Some((Open::News(_), _)) => self.dropped += 1,
         }
-        peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
+        // News and questions leave the next height where it was: many of them that fail must not
+        // keep a silent peer from being noticed.
+        if !peer.registered {
+            peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
+        }
         out.push(Effect::Open(key, address));
         if !self.is_registered() {
             self.fail_questions(why, out);
@@ -332,9 +344,9 @@ impl Upstream {
                     out.push(Effect::Learned(other, listeners, time));
                 }
                 None => {
-                    // It has the key, and refuses or does not understand.
+                    // It refuses, or is of another chain: not one to be told to others.
                     peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
-                    out.push(Effect::Proven(key, address));
+                    out.push(Effect::DialFailed(key, address));
                 }
             },
             Open::Height => match height(&frames) {
@@ -428,6 +440,15 @@ fn registration(chain: &Chain, frames: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>, 
     }
     let time = time.first_chunk::<8>()?;
     Some((key.clone(), listeners.clone(), u64::from_be_bytes(*time)))
+}
+
+/// What news are worth: announcements come again and anybody can make them; a block is needed most.
+fn worth(news: &[Vec<u8>]) -> u8 {
+    match news.first().map(Vec::as_slice) {
+        Some(b"block") => 2,
+        Some(b"assets" | b"issues" | b"transfer" | b"proof") => 1,
+        _ => 0,
+    }
 }
 
 fn size(frames: &[Vec<u8>]) -> usize {

@@ -92,7 +92,9 @@ fn an_answer_that_ends_the_reference_is_no_registration() {
     ] {
         let mut upstream = upstream();
         dial(&mut upstream);
-        step(&mut upstream, 1, Input::Reply(reply));
+        let effects = step(&mut upstream, 1, Input::Reply(reply));
+        let failed = Effect::DialFailed(PeerPublicKey([2; 32]), address());
+        assert_eq!(effects, [failed], "and no proof that it is one of us");
         assert!(!upstream.is_registered());
         let again = step(&mut upstream, 30_001, Input::Wake);
         assert!(matches!(&again[0], Effect::Send(request) if request[1] == b"R"));
@@ -119,6 +121,21 @@ fn a_stream_of_news_does_not_keep_the_height_from_being_asked() {
         }
     }
     assert!(asked >= 3, "{asked}");
+}
+
+#[test]
+fn a_silent_peer_is_lost_in_time_however_many_news_there_are() {
+    let mut upstream = registered();
+    let mut lost = None;
+    for tick in 0..1200 {
+        let now = 2 + tick * 500;
+        let effects = step(&mut upstream, now, Input::News(frames(&[b"peer", b"k"])));
+        if lost.is_none() && effects.contains(&Effect::Lost) {
+            lost = Some(now);
+        }
+    }
+    // The news that were under way, then a height request.
+    assert!(lost.is_some_and(|at| at <= 125_000), "{lost:?}");
 }
 
 #[test]
@@ -182,6 +199,35 @@ fn news_that_wait_are_bounded_in_bytes_too() {
     assert_eq!(open.dropped(), 24, "one is on its way, fifteen wait");
     step(&mut open, 4, Input::Close);
     assert_eq!((open.news_bytes, open.dropped()), (0, 39));
+}
+
+#[test]
+fn announcements_make_room_before_records_and_records_before_blocks() {
+    let mut open = registered();
+    step(&mut open, 3, Input::News(frames(&[b"heart"])));
+    step(&mut open, 3, Input::News(frames(&[b"block", b"b"])));
+    step(&mut open, 3, Input::News(frames(&[b"transfer", b"t"])));
+    let waits = |open: &Upstream, command: &[u8]| {
+        let waiting = open.news.iter();
+        waiting.filter(|news| news[0] == command).count()
+    };
+    for _ in 0..2 * NEWS_MAX {
+        step(&mut open, 4, Input::News(frames(&[b"peer", b"k"])));
+        step(&mut open, 4, Input::News(frames(&[b"rpc", b"f"])));
+    }
+    assert_eq!((waits(&open, b"block"), waits(&open, b"transfer")), (1, 1));
+    for _ in 0..2 * NEWS_MAX {
+        step(&mut open, 5, Input::News(frames(&[b"issues", b"i"])));
+    }
+    assert_eq!((waits(&open, b"block"), waits(&open, b"transfer")), (1, 0));
+    assert_eq!(waits(&open, b"issues"), NEWS_MAX - 1);
+    for number in 0..2 * NEWS_MAX as u64 {
+        let block = frames(&[b"block", &number.to_be_bytes()]);
+        step(&mut open, 6, Input::News(block));
+    }
+    let first = open.news.front().map(|news| news[1].clone());
+    let oldest = (NEWS_MAX as u64).to_be_bytes().to_vec();
+    assert_eq!((open.news.len(), first), (NEWS_MAX, Some(oldest)));
 }
 
 #[test]
