@@ -3,8 +3,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -684,4 +685,70 @@ fn ctl_and_testnet_refuse_wrong_arguments() {
     ] {
         place.run(args).code(2);
     }
+}
+
+/// A process that waits for the end of a test network in this folder, as `testnet start` leaves one.
+fn supervisor(folder: &Path, seconds: &str, started: &str) -> Child {
+    std::process::Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
+        .args(["testnet", "supervise"])
+        .arg(folder.canonicalize().unwrap())
+        .args([seconds, started])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for the end of a process; kills it when it does not come.
+fn ends(child: &mut Child) -> bool {
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+/// What `nodes.json` holds of a network whose processes are gone.
+fn network_file(folder: &Path, started: &str) {
+    let value = serde_json::json!({
+        "chain": "devnet", "started": started, "ends": "never", "nodes": [],
+        "miner": {"pid": 4_000_000_000_u32, "directory": "/nowhere", "log": ""},
+        "identity": {"name": "", "file": "", "passphrase_file": "", "account": ""},
+    });
+    std::fs::write(folder.join("nodes.json"), value.to_string()).unwrap();
+}
+
+#[test]
+fn the_end_of_a_test_network_leaves_the_next_one_alone() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    network_file(&folder, "second");
+    assert!(ends(&mut supervisor(&folder, "0", "first")));
+    assert!(folder.join("nodes.json").exists());
+    assert!(ends(&mut supervisor(&folder, "0", "second")));
+    assert!(!folder.join("nodes.json").exists());
+}
+
+#[test]
+fn stopping_a_test_network_ends_what_waits_for_its_end() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    let stop = ["testnet", "stop", "--directory", "net"];
+    for is_known in [true, false] {
+        let mut waiting = supervisor(&folder, "600", "first");
+        if is_known {
+            network_file(&folder, "second");
+        }
+        let shown = out(&place.program().args(stop).assert().success());
+        assert_eq!(shown, "stopped\n");
+        assert!(ends(&mut waiting));
+    }
+    let shown = out(&place.program().args(stop).assert().success());
+    assert_eq!(shown, "no test network is there\n");
 }

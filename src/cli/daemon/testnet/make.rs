@@ -5,11 +5,12 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::{moment, now, supervisor_file, write_json};
+use super::{moment, precise_moment, write_json};
 use crate::cli::client::identity as identities;
 use crate::cli::client::network::{
     Endpoints, FILE, IdentityEntry, Miner, MiningEndpoints, Network, NodeEntry,
@@ -162,7 +163,10 @@ pub fn network(
     let plans = (1..=count)
         .map(|number| Plan::new(&directory, &format!("n{number}"), &mut ports))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let started = now();
+    let moment_of_start = SystemTime::now();
+    let started = moment_of_start
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     for plan in &plans {
         write_node(plan, &plans, chain, started)?;
     }
@@ -201,7 +205,7 @@ pub fn network(
     };
     let network = Network {
         chain: chain.to_owned(),
-        started: moment(started),
+        started: precise_moment(moment_of_start),
         ends,
         nodes,
         miner,
@@ -213,13 +217,9 @@ pub fn network(
         command
             .args(["testnet", "supervise"])
             .arg(&directory)
-            .arg(seconds.to_string());
-        let pid = spawn(command, &directory)?;
-        atomic::replace(
-            &supervisor_file(&directory),
-            format!("{pid}\n").as_bytes(),
-            0o644,
-        )?;
+            .arg(seconds.to_string())
+            .arg(&network.started);
+        spawn(command, &directory)?;
     }
     Ok(network)
 }
