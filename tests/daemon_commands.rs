@@ -727,6 +727,7 @@ fn the_end_of_a_test_network_leaves_the_next_one_alone() {
     let place = Place::new();
     let folder = place.path("net");
     std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(".bitmarkd-testnet"), "").unwrap();
     network_file(&folder, "second");
     assert!(ends(&mut supervisor(&folder, "0", "first")));
     assert!(folder.join("nodes.json").exists());
@@ -751,4 +752,30 @@ fn stopping_a_test_network_ends_what_waits_for_its_end() {
     }
     let shown = out(&place.program().args(stop).assert().success());
     assert_eq!(shown, "no test network is there\n");
+}
+
+#[test]
+fn two_test_networks_are_not_started_in_a_folder_at_once() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    let mark = folder.join(".bitmarkd-testnet");
+    std::fs::write(&mark, "4711\n").unwrap();
+    let held = std::fs::File::open(&mark).unwrap();
+    held.lock().unwrap();
+    let start = ["testnet", "start", "--directory", "net"];
+    let stderr = told(place.program().args(start).assert());
+    assert!(
+        stderr.contains("being started in net (by process 4711)"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_not_used_for_a_test_network() {
+    let place = Place::new();
+    let start = ["testnet", "start", "--directory", "."];
+    let stderr = told(place.program().args(start).assert());
+    assert!(stderr.contains("something else in this folder"), "{stderr}");
+    assert!(place.path("node.toml").exists());
 }

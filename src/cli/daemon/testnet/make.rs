@@ -1,6 +1,7 @@
 //! Making a test network: ports, keys, configurations, processes, and the file that tells of them.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -129,28 +130,82 @@ fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
     Ok(child.id())
 }
 
-/// Marks a folder as one of test networks.
+/// Marks a folder as one of test networks, and is locked while one is started there.
 const MARK: &str = ".bitmarkd-testnet";
 
-/// Makes the folder, or empties it of what an earlier network left. A folder that a test network
-/// did not make is left alone.
-fn clear(directory: &Path) -> anyhow::Result<()> {
-    if directory.exists() {
-        let is_empty = std::fs::read_dir(directory)?.next().is_none();
-        if !is_empty && !directory.join(MARK).exists() {
+/// Claims a folder, which is made if it is not there: nobody else starts a network in it as long as
+/// the file is kept open.
+///
+/// # Errors
+/// Another process is starting a network there, or the folder holds something else.
+pub fn claim(directory: &Path) -> anyhow::Result<File> {
+    let name = || directory.display().to_string();
+    std::fs::create_dir_all(directory).with_context(name)?;
+    let path = directory.join(MARK);
+    let is_empty = std::fs::read_dir(directory)
+        .with_context(name)?
+        .next()
+        .is_none();
+    if !is_empty && !path.exists() {
+        bail!(
+            "{}: there is something else in this folder; choose another one",
+            directory.display()
+        );
+    }
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut first = String::new();
+            let _ = file.read_to_string(&mut first);
             bail!(
-                "{}: there is something else in this folder; choose another one",
-                directory.display()
+                "a test network is being started in {} (by process {}); wait until it is ready, then end it with `make testnet-stop`",
+                directory.display(),
+                first.trim()
             );
         }
-        std::fs::remove_dir_all(directory)?;
+        Err(TryLockError::Error(e)) => return Err(e).with_context(|| path.display().to_string()),
     }
-    std::fs::create_dir_all(directory)?;
-    std::fs::write(directory.join(MARK), "")?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Claims a folder as soon as nobody else has it.
+///
+/// # Errors
+/// No test network was ever started there.
+pub fn wait_for_claim(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join(MARK);
+    let name = || path.display().to_string();
+    let file = File::open(&path).with_context(name)?;
+    file.lock().with_context(name)?;
+    Ok(file)
+}
+
+/// Empties a folder that was claimed of what an earlier network left.
+fn clear(directory: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 
-/// Makes and starts everything.
+/// Makes and starts everything in a folder that was claimed.
 pub fn network(
     directory: &Path,
     count: usize,

@@ -113,6 +113,7 @@ pub fn run(command: &Testnet) -> anyhow::Result<()> {
             started,
         } => {
             std::thread::sleep(Duration::from_secs(*seconds));
+            let _claim = make::wait_for_claim(directory)?;
             let network = Network::read(directory)?;
             if network.started == *started {
                 stop(directory, &network);
@@ -151,6 +152,7 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
     if !(0.0..=8760.0).contains(&hours) {
         bail!("{hours} hours: a number from 0 (no end) to 8760");
     }
+    let _claim = make::claim(directory)?;
     if let Ok(network) = Network::read(directory) {
         let alive = process::alive(&network);
         if !alive.is_empty() {
