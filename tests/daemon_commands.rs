@@ -779,3 +779,19 @@ fn a_folder_with_something_else_in_it_is_not_used_for_a_test_network() {
     assert!(stderr.contains("something else in this folder"), "{stderr}");
     assert!(place.path("node.toml").exists());
 }
+
+#[test]
+fn a_folder_too_deep_for_control_sockets_is_refused_before_anything_is_started() {
+    let place = Place::new();
+    let folder = place.path(&"deep/".repeat(20));
+    let mut program = place.program();
+    program
+        .args(["testnet", "start", "--directory"])
+        .arg(&folder);
+    let stderr = told(program.assert());
+    assert!(
+        stderr.contains("control socket has at most 107 bytes"),
+        "{stderr}"
+    );
+    assert!(!folder.join("n1").exists());
+}

@@ -19,6 +19,7 @@ use crate::cli::client::network::{
 use crate::core::announce::peer_file;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
 use crate::core::wire::connection::{Connection, pack_list};
+use crate::shell::control;
 use crate::shell::files::config::Variables;
 use crate::shell::files::{atomic, identity};
 use crate::shell::zmq::requester::fresh_key;
@@ -87,6 +88,10 @@ impl Plan {
         Ok(pack_list([&v4, &v6]))
     }
 
+    fn control(&self) -> PathBuf {
+        self.directory.join("control.socket")
+    }
+
     /// Its public key.
     #[must_use]
     pub fn key(&self) -> PeerPublicKey {
@@ -115,9 +120,12 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// What a program of the network prints, in its folder.
+pub const OUTPUT: &str = "output.txt";
+
 /// Starts a program that outlives this one; what it prints goes to a file.
 fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
-    let output = File::create(directory.join("output.txt"))?;
+    let output = File::create(directory.join(OUTPUT))?;
     command
         .current_dir(directory)
         .stdin(Stdio::null())
@@ -212,12 +220,15 @@ pub fn network(
     chain: &str,
     seconds: u64,
 ) -> anyhow::Result<Network> {
-    clear(directory)?;
     let directory = directory.canonicalize()?;
     let mut ports = Ports::default();
     let plans = (1..=count)
         .map(|number| Plan::new(&directory, &format!("n{number}"), &mut ports))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    for plan in &plans {
+        control::check_path(&plan.control())?;
+    }
+    clear(&directory)?;
     let moment_of_start = SystemTime::now();
     let started = moment_of_start
         .duration_since(UNIX_EPOCH)
@@ -288,7 +299,7 @@ pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
         chain: chain.to_owned(),
         pid,
         log: plan.directory.join("log/bitmarkd.log"),
-        control: plan.directory.join("control.socket"),
+        control: plan.control(),
         directory: plan.directory.clone(),
         peer: Endpoints {
             ipv4: format!("127.0.0.1:{}", plan.peer4),

@@ -211,11 +211,13 @@ fn wait_until_normal(network: &Network, end: Instant) -> anyhow::Result<()> {
                 break;
             }
             if !process::is_alive(node.pid, &node.directory) {
+                let output = node.directory.join(make::OUTPUT);
                 bail!(
-                    "node {} ended; its last words are in {} and {}",
+                    "node {} ended; more is in {} and {}; its last words:\n{}",
                     node.name,
                     node.log.display(),
-                    node.directory.join("output.txt").display()
+                    output.display(),
+                    last_lines(&output)
                 );
             }
             if Instant::now() >= end {
@@ -231,6 +233,20 @@ fn wait_until_normal(network: &Network, end: Instant) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The last lines of a file, indented.
+fn last_lines(path: &Path) -> String {
+    const LINES: usize = 5;
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(LINES);
+    let last = lines.get(first..).unwrap_or_default();
+    if last.is_empty() {
+        return "  (none)".to_owned();
+    }
+    format!("  {}", last.join("\n  "))
 }
 
 fn table(network: &Network) -> String {
