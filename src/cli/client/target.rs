@@ -29,7 +29,7 @@ pub struct Target {
     #[arg(long, value_name = "NAME")]
     chain: Option<String>,
     /// Folder of a test network, as `testnet/run`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["connect", "server_key", "chain"])]
     network: Option<PathBuf>,
     /// Which node of the test network; the first unless given.
     #[arg(long, value_name = "NAME", requires = "network")]

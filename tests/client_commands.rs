@@ -1,0 +1,33 @@
+//! What a user does with the client where no node is needed: the built program, in folders of its
+//! own.
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+
+/// Runs the client with nothing of the user's own.
+fn client(args: &[&str]) -> Assert {
+    program().args(args).assert()
+}
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bitmark-cli"));
+    program.env_remove("BITMARK_PASSPHRASE");
+    program
+}
+
+/// What a failing command tells.
+fn told(assert: Assert, status: i32) -> String {
+    let assert = assert.code(status);
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_test_network_and_a_node_of_ones_own_are_not_named_together() {
+    for other in ["--connect", "--server-key", "--chain"] {
+        let stderr = told(client(&["peer", "info", "--network", "net", other, "x"]), 2);
+        assert!(
+            stderr.contains("cannot be used with") && stderr.contains(other),
+            "{stderr}"
+        );
+    }
+}
