@@ -31,3 +31,27 @@ fn a_test_network_and_a_node_of_ones_own_are_not_named_together() {
         );
     }
 }
+
+#[test]
+fn a_new_identity_has_a_pass_phrase_of_eight_characters_wherever_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let phrase = folder.path().join("phrase.txt");
+    let new = |name: &str| {
+        let mut program = program();
+        program.args(["identity", "new", name, "--identities"]);
+        program.arg(folder.path());
+        program
+    };
+    for short in ["", "1234567"] {
+        let stderr = told(new("a").env("BITMARK_PASSPHRASE", short).assert(), 1);
+        assert!(stderr.contains("at least 8 characters"), "{stderr}");
+        std::fs::write(&phrase, format!("{short}\n")).unwrap();
+        let from_file = new("a").arg("--passphrase-file").arg(&phrase).assert();
+        assert!(told(from_file, 1).contains("at least 8 characters"));
+    }
+    assert!(!folder.path().join("a.json").exists());
+    new("a")
+        .env("BITMARK_PASSPHRASE", "12345678")
+        .assert()
+        .success();
+}
