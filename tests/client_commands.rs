@@ -1,6 +1,9 @@
 //! What a user does with the client where no node is needed: the built program, in folders of its
 //! own.
 
+use std::fs::File;
+use std::process::Stdio;
+
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 
@@ -54,4 +57,29 @@ fn a_new_identity_has_a_pass_phrase_of_eight_characters_wherever_it_comes_from()
         .env("BITMARK_PASSPHRASE", "12345678")
         .assert()
         .success();
+}
+
+/// Runs a command that has something to print.
+fn printing(to: Stdio) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
+        .args(["decode", "connection", "1304000102030405"])
+        .stdout(to)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), stderr)
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error_and_a_reader_that_has_gone_is_none() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (status, stderr) = printing(full.into());
+    assert_eq!(status, Some(1));
+    assert!(stderr.starts_with("standard output: "), "{stderr}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(printing(writer.into()), (Some(0), String::new()));
 }
