@@ -2,6 +2,7 @@
 //! own.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use assert_cmd::Command;
@@ -82,4 +83,17 @@ fn a_result_that_cannot_be_written_is_an_error_and_a_reader_that_has_gone_is_non
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(printing(writer.into()), (Some(0), String::new()));
+}
+
+#[test]
+fn watching_says_when_nobody_is_reached() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = unused.local_addr().unwrap().to_string();
+    drop(unused);
+    let key = "00".repeat(32);
+    let target = ["--connect", &address, "--server-key", &key];
+    let mut program = program();
+    program.args(["peer", "watch", "--chain", "devnet", "--answer-within", "1"]);
+    let stderr = told(program.args(target).assert(), 1);
+    assert!(stderr.contains("nobody was reached"), "{stderr}");
 }

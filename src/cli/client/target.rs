@@ -124,6 +124,12 @@ impl Target {
         })
     }
 
+    /// How long an answer may take.
+    #[must_use]
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_secs(self.answer_within.max(1))
+    }
+
     /// Dials the node's peer service.
     ///
     /// # Errors
@@ -136,7 +142,7 @@ impl Target {
             &fresh_key(),
             &service.key,
             service.address,
-            Duration::from_secs(self.answer_within.max(1)),
+            self.answer_within(),
         )?;
         Ok(Node {
             service,
