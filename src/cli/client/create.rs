@@ -157,7 +157,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     }
     let ids: Vec<TxId> = sets.iter().flat_map(|set| set.ids.clone()).collect();
     let pay_ids: Vec<PayId> = sets.iter().map(|set| set.pay_id).collect();
-    let mut value = json!({
+    let value = json!({
         "assetId": asset_id,
         "fingerprint": fingerprint,
         "owner": owner,
@@ -166,24 +166,18 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     });
     let mut lines = vec![format!("asset {asset_id}"), format!("owner {owner}")];
     lines.extend(ids.iter().map(|id| format!("issue {id}")));
-    if args.wait {
-        output.note("sent; waiting for the blocks with it");
-        let timeout = Duration::from_secs(args.timeout);
-        let found = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
-        value["confirmed"] = found
-            .iter()
-            .map(|(id, block)| json!({"txId": id, "block": block}))
-            .collect();
-        let last = found
-            .iter()
-            .map(|(_, block)| *block)
-            .max()
-            .unwrap_or_default();
-        lines.push(format!("confirmed, the last in block {last}"));
-    } else {
+    if !args.wait {
         lines.push("received; follow it with `bitmark-cli status TXID`".to_owned());
+        output.show(&value, lines.join("\n"));
+        return Ok(());
     }
-    output.show(&value, lines.join("\n"));
+    output.part(lines.join("\n"));
+    output.note("sent; waiting for the blocks with it");
+    let timeout = Duration::from_secs(args.timeout);
+    let waited = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
+    let value = waited.enter(value)?;
+    let last = waited.last_block();
+    output.show(&value, format!("confirmed, the last in block {last}"));
     Ok(())
 }
 

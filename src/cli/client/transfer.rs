@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::identity::Signer;
 use super::target::Target;
@@ -83,7 +83,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         });
         let packed = record::sign(&mut transfer, &key)?;
         node.push("transfer", std::slice::from_ref(&packed))?;
-        sent(&packed, output);
+        let (value, text) = sent(&packed);
+        output.show(&value, text);
         return Ok(());
     }
     let mut transfer = Record::BitmarkTransferCountersigned(BitmarkTransferCountersigned {
@@ -104,17 +105,18 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sent(packed: &[u8], output: Output) {
+/// What is shown of a transfer that was sent: in JSON and for people.
+fn sent(packed: &[u8]) -> (Value, String) {
     let (id, pay_id) = (TxId::of(packed), PayId::of([packed]));
-    output.show(
-        &json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
+    (
+        json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
         format!(
             "received: transfer {id}\nwhether it is accepted, the protocol does not tell: another transfer of the same \
              bitmark may have come first.\nIt is mined once its fee was paid under payment id {pay_id}; do not pay \
              real coins before the node shows it as pending\n\
              (in a test network: bitmark-cli status {id}, then pay --simulate {pay_id}, both with --network DIR)"
         ),
-    );
+    )
 }
 
 pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Result<()> {
@@ -139,13 +141,18 @@ pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Res
     let packed = transfer.pack(&owner)?;
     let from = node.must_be_normal()?.height;
     node.push("transfer", std::slice::from_ref(&packed))?;
-    sent(&packed, output);
-    if args.wait {
-        let timeout = Duration::from_secs(args.timeout);
-        let wanted = [TxId::of(&packed)];
-        chain::wait_for(&node, from, &wanted, timeout, |text| output.note(text))?;
-        output.note("confirmed");
+    let (value, text) = sent(&packed);
+    if !args.wait {
+        output.show(&value, text);
+        return Ok(());
     }
+    output.part(text);
+    let timeout = Duration::from_secs(args.timeout);
+    let wanted = [TxId::of(&packed)];
+    let waited = chain::wait_for(&node, from, &wanted, timeout, |text| output.note(text))?;
+    let value = waited.enter(value)?;
+    let block = waited.last_block();
+    output.show(&value, format!("confirmed in block {block}"));
     Ok(())
 }
 
