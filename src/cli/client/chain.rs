@@ -9,8 +9,8 @@ use super::{Exit, TIMED_OUT};
 use crate::core::block::dump::ShownRecord;
 use crate::core::block::{HEADER_BYTES, Header, crc};
 use crate::core::chain::Chain;
-use crate::core::id::{PayNonce, TxId};
-use crate::core::record::Record;
+use crate::core::id::{AssetId, PayNonce, TxId};
+use crate::core::record::{AssetData, Record};
 
 /// A record of a block.
 #[derive(Debug, Clone)]
@@ -91,6 +91,23 @@ pub fn walk_down(node: &Node, mut visit: impl FnMut(InBlock) -> bool) -> anyhow:
         number -= 1;
     }
     Ok(height)
+}
+
+/// The confirmed registration of an asset; its newest blocks are looked at first.
+///
+/// # Errors
+/// No answer, or a block that is none.
+pub fn registration(node: &Node, asset_id: &AssetId) -> anyhow::Result<Option<(u64, AssetData)>> {
+    let mut registration = None;
+    walk_down(node, |found| {
+        if let Record::AssetData(asset) = found.record
+            && AssetId::of(&asset.fingerprint) == *asset_id
+        {
+            registration = Some((found.block, asset));
+        }
+        registration.is_some()
+    })?;
+    Ok(registration)
 }
 
 /// What a wait has seen.

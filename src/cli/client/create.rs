@@ -23,7 +23,8 @@ use crate::core::record::{self, AssetData, BitmarkIssue, Record, metadata};
 /// `create`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The asset's name, 1 to 64 characters.
+    /// The asset's name, 1 to 64 characters. Who registered the fingerprint first gave it its name
+    /// and metadata: --wait tells when they are others.
     #[arg(long)]
     name: String,
     /// What tells the asset from all others.
@@ -135,10 +136,11 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         (None, Some(path)) => fingerprint_of(path)?,
         (None, None) => bail!("give --fingerprint TEXT or --file PATH"),
     };
+    let metadata = pairs(&args.metadata)?;
     let mut asset = Record::AssetData(AssetData {
         name: args.name.clone().into_bytes(),
         fingerprint: fingerprint.clone().into_bytes(),
-        metadata: pairs(&args.metadata)?,
+        metadata: metadata.clone(),
         registrant: owner,
         signature: Vec::new(),
     });
@@ -175,10 +177,44 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     output.note("sent; waiting for the blocks with it");
     let timeout = Duration::from_secs(args.timeout);
     let waited = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
-    let value = waited.enter(value)?;
+    let mut value = waited.enter(value)?;
+    // The issues are confirmed by now, whatever the asset is called.
+    match chain::registration(&node, &asset_id) {
+        Ok(Some((block, found))) => {
+            if let Some(warning) = other_registration(block, &found, &args.name, &metadata) {
+                output.note(format!("warning: {warning}"));
+                value["warning"] = json!(warning);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => output.note(format!(
+            "under which name the asset is registered could not be looked up: {error:#}"
+        )),
+    }
     let last = waited.last_block();
     output.show(&value, format!("confirmed, the last in block {last}"));
     Ok(())
+}
+
+/// What to tell when an asset is registered under another name or with other metadata than meant.
+fn other_registration(
+    block: u64,
+    found: &AssetData,
+    name: &str,
+    metadata: &[u8],
+) -> Option<String> {
+    let registered = String::from_utf8_lossy(&found.name);
+    let what = if found.name != name.as_bytes() {
+        format!("under another name, {registered:?}")
+    } else if found.metadata != metadata {
+        "with other metadata".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!(
+        "this fingerprint was registered {what}, by {} in block {block}; that stays, and the bitmarks are issued on it",
+        found.registrant
+    ))
 }
 
 /// Finds the proof for a set on all cores.
@@ -227,4 +263,29 @@ fn bar(expected: f64, output: Output) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asset_with_another_name_or_other_metadata_is_told() {
+        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
+        let asset = AssetData {
+            name: b"one".to_vec(),
+            fingerprint: b"f".to_vec(),
+            metadata: b"k\0v".to_vec(),
+            registrant: key.account().unwrap(),
+            signature: Vec::new(),
+        };
+        let told = |name, metadata| other_registration(7, &asset, name, metadata);
+        assert_eq!(told("one", b"k\0v"), None);
+        assert!(
+            told("two", b"k\0v")
+                .unwrap()
+                .contains("another name, \"one\"")
+        );
+        assert!(told("one", b"").unwrap().contains("other metadata"));
+    }
 }
