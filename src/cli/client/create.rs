@@ -80,6 +80,16 @@ fn pairs(texts: &[String]) -> anyhow::Result<Vec<u8>> {
     Ok(metadata::from_pairs(pairs))
 }
 
+/// The nonce of the first issue of a command; the others count on from it.
+///
+/// The issues of one owner for one asset differ by their nonces alone. Microseconds pass faster than
+/// issues are signed, so that the next command begins above, and stay below 2^53 until the year
+/// 2255: every reader of JSON takes them exactly.
+fn first_nonce(now: SystemTime) -> anyhow::Result<u64> {
+    let micros = now.duration_since(UNIX_EPOCH)?.as_micros();
+    Ok(u64::try_from(micros)?)
+}
+
 fn issue_sets(
     key: &PrivateKey,
     owner: Account,
@@ -87,18 +97,7 @@ fn issue_sets(
     quantity: u32,
     most: usize,
 ) -> anyhow::Result<Vec<Set>> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    // The issues of one owner for one asset differ by their nonces alone: milliseconds, as the
-    // reference's client counts them, with room for many at once.
-    let millis = u64::from(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)?
-            .subsec_millis(),
-    );
-    let base = seconds
-        .saturating_mul(1000)
-        .saturating_add(millis)
-        .saturating_mul(1 << 17);
+    let base = first_nonce(SystemTime::now())?;
     let mut issues = Vec::new();
     for index in 0..u64::from(quantity) {
         let mut issue = Record::BitmarkIssue(BitmarkIssue {
@@ -268,6 +267,13 @@ fn bar(expected: f64, output: Output) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nonces_of_issues_are_exact_in_every_reader_of_json() {
+        let in_2200 = UNIX_EPOCH + Duration::from_secs(230 * 365 * 86_400);
+        let last = first_nonce(in_2200).unwrap() + 100_000;
+        assert!(last < 1 << 53, "{last}");
+    }
 
     #[test]
     fn an_asset_with_another_name_or_other_metadata_is_told() {
