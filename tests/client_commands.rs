@@ -97,3 +97,30 @@ fn watching_says_when_nobody_is_reached() {
     let stderr = told(program.args(target).assert(), 1);
     assert!(stderr.contains("nobody was reached"), "{stderr}");
 }
+
+#[test]
+fn identities_that_are_not_there_or_broken_and_chains_that_nobody_knows_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = ["--identities", folder.path().to_str().unwrap()];
+    let create = ["create", "--name", "a", "--fingerprint", "f"];
+    let signed = [&create[..], &["--identity", "nobody"], &place].concat();
+    let stderr = told(client(&signed), 1);
+    assert!(
+        stderr.contains("nobody.json: no identity there"),
+        "{stderr}"
+    );
+
+    std::fs::write(folder.path().join("broken.json"), "{").unwrap();
+    let list = client(&[&["identity", "list"], &place[..]].concat()).success();
+    let stderr = String::from_utf8(list.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("broken.json: not an identity"), "{stderr}");
+
+    let new = [&["identity", "new", "a", "--chain", "nope"], &place[..]].concat();
+    for wrong in [&new[..], &["decode", "record", "00", "--chain", "nope"]] {
+        let stderr = told(client(wrong), 1);
+        assert!(
+            stderr.contains("there are bitmark, testing, local"),
+            "{stderr}"
+        );
+    }
+}

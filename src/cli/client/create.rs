@@ -73,8 +73,16 @@ fn pairs(texts: &[String]) -> anyhow::Result<Vec<u8>> {
     let pairs = texts
         .iter()
         .map(|text| {
-            text.split_once('=')
-                .with_context(|| format!("--metadata {text:?}: write KEY=VALUE"))
+            let (key, value) = text
+                .split_once('=')
+                .with_context(|| format!("--metadata {text:?}: write KEY=VALUE"))?;
+            if key.is_empty() {
+                bail!("--metadata {text:?}: the key is missing; write KEY=VALUE");
+            }
+            if value.is_empty() {
+                bail!("--metadata {text:?}: key {key:?} has no value, and empty ones are not allowed; leave it out");
+            }
+            Ok((key, value))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(metadata::from_pairs(pairs))
@@ -267,6 +275,15 @@ fn bar(expected: f64, output: Output) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metadata_without_a_key_or_a_value_is_named() {
+        let told = |text: &str| pairs(&[text.to_owned()]).map_err(|e| e.to_string());
+        assert_eq!(told("k=v=w").unwrap(), b"k\0v=w");
+        assert!(told("k").unwrap_err().contains("write KEY=VALUE"));
+        assert!(told("=v").unwrap_err().contains("the key is missing"));
+        assert!(told("k=").unwrap_err().contains("key \"k\" has no value"));
+    }
 
     #[test]
     fn nonces_of_issues_are_exact_in_every_reader_of_json() {

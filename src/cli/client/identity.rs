@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Output;
 use super::network::Network;
-use crate::core::chain::Chain;
+use super::target::chain_named;
 use crate::core::keys::sealed::{RANDOM_SIZE, Sealed};
 use crate::core::keys::{PrivateKey, Seed};
 use crate::shell::files::atomic;
@@ -243,7 +243,12 @@ impl Signer {
     /// None was named, or it stays sealed.
     pub fn key(&self, network: Option<&Network>) -> anyhow::Result<PrivateKey> {
         let seed = match (&self.identity, network) {
-            (Some(name), _) => open(&self.place.path(name)?, &self.place.pass_phrase()?)?,
+            (Some(name), _) => {
+                let path = self.place.path(name)?;
+                // Whether it is there is known before anybody types.
+                read(&path)?;
+                open(&path, &self.place.pass_phrase()?)?
+            }
             (None, Some(network)) => {
                 let entry = &network.identity;
                 open(&entry.file, &pass_phrase_of_file(&entry.passphrase_file)?)?
@@ -257,7 +262,7 @@ impl Signer {
 pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
     match args.command {
         IdentityCommand::New { name, chain, place } => {
-            let chain = Chain::by_name(&chain).with_context(|| format!("{chain:?} is no chain"))?;
+            let chain = chain_named(&chain)?;
             let path = place.path(&name)?;
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
@@ -296,8 +301,13 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             let mut all = Vec::new();
             if folder.is_dir() {
                 for entry in std::fs::read_dir(&folder)? {
-                    if let Ok(file) = read(&entry?.path()) {
-                        all.push(file);
+                    let path = entry?.path();
+                    if path.extension().is_none_or(|ending| ending != "json") {
+                        continue;
+                    }
+                    match read(&path) {
+                        Ok(file) => all.push(file),
+                        Err(error) => eprintln!("bitmark-cli: left out: {error:#}"),
                     }
                 }
             }

@@ -59,7 +59,11 @@ pub enum Which {
     Publish,
 }
 
-fn chain(name: &str) -> anyhow::Result<&'static Chain> {
+/// A chain by its name.
+///
+/// # Errors
+/// There is none.
+pub fn chain_named(name: &str) -> anyhow::Result<&'static Chain> {
     Chain::by_name(name).with_context(|| {
         format!("{name:?} is no chain; there are bitmark, testing, local and devnet")
     })
@@ -104,7 +108,7 @@ impl Target {
                 Which::Publish => &node.publish,
             };
             return Ok(Service {
-                chain: chain(&node.chain)?,
+                chain: chain_named(&node.chain)?,
                 address: address(&endpoints.ipv4)?,
                 key: PeerPublicKey::from_text(&endpoints.public_key)?,
             });
@@ -118,7 +122,7 @@ impl Target {
         let key = PeerPublicKey::from_text(key)
             .map_err(|_| anyhow::anyhow!("--server-key: 64 hex digits are wanted"))?;
         Ok(Service {
-            chain: chain(name)?,
+            chain: chain_named(name)?,
             address: address(at)?,
             key,
         })
