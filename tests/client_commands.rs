@@ -27,8 +27,10 @@ fn told(assert: Assert, status: i32) -> String {
 
 #[test]
 fn a_test_network_and_a_node_of_ones_own_are_not_named_together() {
+    let key = "00".repeat(32);
     for other in ["--connect", "--server-key", "--chain"] {
-        let stderr = told(client(&["peer", "info", "--network", "net", other, "x"]), 2);
+        let command = ["peer", "info", "--network", "net", other, &key];
+        let stderr = told(client(&command), 2);
         assert!(
             stderr.contains("cannot be used with") && stderr.contains(other),
             "{stderr}"
@@ -122,5 +124,31 @@ fn identities_that_are_not_there_or_broken_and_chains_that_nobody_knows_are_told
             stderr.contains("there are bitmark, testing, local"),
             "{stderr}"
         );
+    }
+}
+
+#[test]
+fn a_wrong_argument_says_what_is_wanted() {
+    let id = "00".repeat(32);
+    for (command, wanted) in [
+        (&["status", "12"][..], "64 hex digits"),
+        (&["provenance", "xy"], "issue or a transfer"),
+        (&["transfer", &id, "--to", "bob"], "an account is wanted"),
+        (&["pay", "--simulate", &id], "96 hex digits"),
+        (
+            &[
+                "peer",
+                "register",
+                "--public-key",
+                "zz",
+                "--listen",
+                "127.0.0.1:1",
+            ],
+            "public key of a node is wanted",
+        ),
+        (&["peer", "info", "--server-key", "zz"], "64 hex digits"),
+    ] {
+        let stderr = told(client(command), 2);
+        assert!(stderr.contains(wanted), "{command:?}: {stderr}");
     }
 }

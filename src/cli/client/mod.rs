@@ -3,6 +3,7 @@
 //! Exit status: 0 done; 1 an error, which is told; 2 wrong usage; 3 the node is not in mode Normal
 //! and nothing was sent; 4 the time was over, and the last state seen is told.
 
+mod arguments;
 mod chain;
 mod create;
 mod decode;

@@ -62,10 +62,10 @@ impl Kind {
     /// What is wrong with it.
     pub fn check(self, chain: &Chain, bytes: &[u8]) -> anyhow::Result<String> {
         match self {
-            Self::Assets => all_are(chain, bytes, "an asset", |record| {
+            Self::Assets => all_are(chain, bytes, "asset", |record| {
                 matches!(record, Record::AssetData(_))
             }),
-            Self::Issues => all_are(chain, bytes, "an issue", |record| {
+            Self::Issues => all_are(chain, bytes, "issue", |record| {
                 matches!(record, Record::BitmarkIssue(_))
             }),
             Self::Transfer => {
@@ -122,7 +122,11 @@ fn all_are(
     while !rest.is_empty() {
         let (record, used) = Record::unpack(rest, chain.testing)?;
         if !is(&record) {
-            bail!("record {} is {}, not {what}", count + 1, record.type_name());
+            bail!(
+                "record {} is {}, not an {what}",
+                count + 1,
+                record.type_name()
+            );
         }
         record
             .pack(record.owner())
@@ -133,7 +137,8 @@ fn all_are(
     if count == 0 {
         bail!("there is nothing in it");
     }
-    Ok(format!("{count} of {what}"))
+    let ending = if count == 1 { "" } else { "s" };
+    Ok(format!("{count} {what}{ending}"))
 }
 
 /// The bytes of a file, hex or binary.

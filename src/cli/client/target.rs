@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::Exit;
 use super::network::{Network, NodeEntry};
+use super::{Exit, arguments};
 use crate::core::block::Header;
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
@@ -23,8 +23,8 @@ pub struct Target {
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// The node's public key, 64 hex digits.
-    #[arg(long, value_name = "HEX")]
-    server_key: Option<String>,
+    #[arg(long, value_name = "HEX", value_parser = arguments::public_key)]
+    server_key: Option<PeerPublicKey>,
     /// The network: bitmark, testing, local or devnet.
     #[arg(long, value_name = "NAME")]
     chain: Option<String>,
@@ -119,12 +119,10 @@ impl Target {
                 "which node? give --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
             );
         };
-        let key = PeerPublicKey::from_text(key)
-            .map_err(|_| anyhow::anyhow!("--server-key: 64 hex digits are wanted"))?;
         Ok(Service {
             chain: chain_named(name)?,
             address: address(at)?,
-            key,
+            key: *key,
         })
     }
 

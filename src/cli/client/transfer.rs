@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::identity::Signer;
 use super::target::Target;
-use super::{Output, chain, trace};
+use super::{Output, arguments, chain, trace};
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::Account;
 use crate::core::record::{self, BitmarkTransferCountersigned, BitmarkTransferUnratified, Record};
@@ -18,9 +18,10 @@ use crate::shell::control;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The bitmark: the id of its issue or of its last transfer.
+    #[arg(value_parser = arguments::tx_id)]
     txid: TxId,
     /// The account of the new owner.
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = arguments::account)]
     to: Account,
     /// The new owner does not sign: the bitmark goes at once.
     #[arg(long)]
@@ -53,6 +54,7 @@ pub struct CountersignArgs {
 #[derive(Debug, clap::Args)]
 pub struct PayArgs {
     /// The payment id, as `transfer` printed it.
+    #[arg(value_parser = arguments::pay_id)]
     pay_id: PayId,
     /// No coin moves: the node is told that the payment was seen. Test networks alone.
     #[arg(long, required = true)]
