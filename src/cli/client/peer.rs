@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::target::Target;
-use super::{Output, arguments, chain, push, watch};
+use super::{Exit, Output, arguments, chain, push, watch};
 use crate::core::block::{Header, dump};
 use crate::core::keys::PeerPublicKey;
 use crate::core::wire::connection::{Connection, list, pack_list};
@@ -228,10 +228,21 @@ fn raw(args: &RawArgs, output: Output) -> anyhow::Result<()> {
             }
         })
         .collect();
-    let value = reply
+    let value: Value = reply
         .iter()
         .map(|frame| json!(hex::encode(frame)))
         .collect();
+    if let [kind, text] = reply.as_slice()
+        && kind == b"E"
+    {
+        output.part(lines.join("\n"));
+        return Err(Exit {
+            status: 1,
+            message: format!("the node answers: {}", String::from_utf8_lossy(text)),
+            result: json!({"frames": value}),
+        }
+        .into());
+    }
     output.show(&value, lines.join("\n"));
     Ok(())
 }
