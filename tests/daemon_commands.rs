@@ -795,3 +795,18 @@ fn a_folder_too_deep_for_control_sockets_is_refused_before_anything_is_started()
     );
     assert!(!folder.join("n1").exists());
 }
+
+#[test]
+fn ctl_takes_its_options_before_and_after_the_command() {
+    let place = Place::new();
+    for args in [
+        ["ctl", "--socket", "no.socket", "--json", "status"],
+        ["ctl", "status", "--socket", "no.socket", "--json"],
+    ] {
+        let stderr = told(place.program().args(args).assert());
+        assert!(
+            stderr.contains("no.socket: no node answers there"),
+            "{stderr}"
+        );
+    }
+}
