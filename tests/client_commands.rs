@@ -65,7 +65,7 @@ fn a_new_identity_has_a_pass_phrase_of_eight_characters_wherever_it_comes_from()
 /// Runs a command that has something to print.
 fn printing(to: Stdio) -> (Option<i32>, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
-        .args(["decode", "connection", "1304000102030405"])
+        .args(["identity", "list", "--identities", "nowhere"])
         .stdout(to)
         .stderr(Stdio::piped())
         .spawn()
