@@ -220,6 +220,7 @@ pub fn network(
     chain: &str,
     seconds: u64,
 ) -> anyhow::Result<Network> {
+    let [bitmarkd, recorderd] = [program("bitmarkd")?, program("recorderd")?];
     let directory = directory.canonicalize()?;
     let mut ports = Ports::default();
     let plans = (1..=count)
@@ -242,7 +243,6 @@ pub fn network(
     let identity = write_identity(&directory)?;
     drop(ports);
 
-    let bitmarkd = program("bitmarkd")?;
     let mut nodes = Vec::new();
     for plan in &plans {
         let mut command = Command::new(&bitmarkd);
@@ -256,7 +256,7 @@ pub fn network(
     let mut command = Command::new("nice");
     command
         .args(["-n", "10"])
-        .arg(program("recorderd")?)
+        .arg(recorderd)
         .arg("--config-file")
         .arg(miner_directory.join("recorderd.toml"));
     let miner = Miner {

@@ -177,7 +177,10 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
     end_supervisors(directory);
     let begin = Instant::now();
     let seconds = Duration::try_from_secs_f64(hours * 3600.0)?.as_secs();
-    let network = make::network(directory, nodes, chain, seconds)?;
+    let network = make::network(directory, nodes, chain, seconds).inspect_err(|_| {
+        // Nobody would find what was started already.
+        end_remains(directory);
+    })?;
     eprintln!("{nodes} nodes and a miner are started; waiting until all are Normal");
     match wait_until_normal(&network, begin + PATIENCE) {
         Ok(()) => {}
@@ -334,4 +337,28 @@ fn precise_moment(time: SystemTime) -> String {
     let seconds = moment(since.as_secs());
     let micros = since.subsec_micros();
     format!("{}.{micros:06}Z", seconds.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_program_are_a_few_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.txt");
+        assert_eq!(last_lines(&path), "  (none)");
+        std::fs::write(&path, "1\n2\n3\n4\n5\n6\n").unwrap();
+        assert_eq!(last_lines(&path), "  2\n  3\n  4\n  5\n  6");
+    }
+
+    #[test]
+    fn two_networks_of_a_second_have_different_moments() {
+        let second = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let moments = [0, 1].map(|micros| precise_moment(second + Duration::from_micros(micros)));
+        assert_eq!(
+            moments,
+            ["2001-09-09T01:46:40.000000Z", "2001-09-09T01:46:40.000001Z"]
+        );
+    }
 }
