@@ -3,8 +3,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -671,6 +672,8 @@ fn make_certs_overwrites_nothing_and_makes_nothing_then() {
 
     for (args, said) in [
         (&["--name", "../n3"][..], "is not a plain name"),
+        (&["--name", "n 3"], "is not a plain name"),
+        (&["--name", ""], "what is the node called?"),
         (&["--name", "n3", "--chain", "moon"], "invalid chain"),
         (
             &["--name", "n3", "--hosts", "a b"],
@@ -680,9 +683,7 @@ fn make_certs_overwrites_nothing_and_makes_nothing_then() {
         let stderr = told(run(args));
         assert!(stderr.contains(said), "{stderr}");
     }
-    let folder = Path::new("keys/n3");
-    let left = std::fs::read_dir(place.path("").join(folder)).map_or(0, Iterator::count);
-    assert_eq!(left, 0);
+    assert!(!place.path("keys/n3").exists());
 }
 
 #[test]
@@ -695,5 +696,129 @@ fn ctl_and_testnet_refuse_wrong_arguments() {
         &["testnet", "start", "--nodes", "many"],
     ] {
         place.run(args).code(2);
+    }
+}
+
+/// A process that waits for the end of a test network in this folder, as `testnet start` leaves one.
+fn supervisor(folder: &Path, seconds: &str, started: &str) -> Child {
+    std::process::Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
+        .args(["testnet", "supervise"])
+        .arg(folder.canonicalize().unwrap())
+        .args([seconds, started])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for the end of a process; kills it when it does not come.
+fn ends(child: &mut Child) -> bool {
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+/// What `nodes.json` holds of a network whose processes are gone.
+fn network_file(folder: &Path, started: &str) {
+    let value = serde_json::json!({
+        "chain": "devnet", "started": started, "ends": "never", "nodes": [],
+        "miner": {"pid": 4_000_000_000_u32, "directory": "/nowhere", "log": ""},
+        "identity": {"name": "", "file": "", "passphrase_file": "", "account": ""},
+    });
+    std::fs::write(folder.join("nodes.json"), value.to_string()).unwrap();
+}
+
+#[test]
+fn the_end_of_a_test_network_leaves_the_next_one_alone() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(".bitmarkd-testnet"), "").unwrap();
+    network_file(&folder, "second");
+    assert!(ends(&mut supervisor(&folder, "0", "first")));
+    assert!(folder.join("nodes.json").exists());
+    assert!(ends(&mut supervisor(&folder, "0", "second")));
+    assert!(!folder.join("nodes.json").exists());
+}
+
+#[test]
+fn stopping_a_test_network_ends_what_waits_for_its_end() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    let stop = ["testnet", "stop", "--directory", "net"];
+    for is_known in [true, false] {
+        let mut waiting = supervisor(&folder, "600", "first");
+        if is_known {
+            network_file(&folder, "second");
+        }
+        let shown = out(&place.program().args(stop).assert().success());
+        assert_eq!(shown, "stopped\n");
+        assert!(ends(&mut waiting));
+    }
+    let shown = out(&place.program().args(stop).assert().success());
+    assert_eq!(shown, "no test network is there\n");
+}
+
+#[test]
+fn two_test_networks_are_not_started_in_a_folder_at_once() {
+    let place = Place::new();
+    let folder = place.path("net");
+    std::fs::create_dir(&folder).unwrap();
+    let mark = folder.join(".bitmarkd-testnet");
+    std::fs::write(&mark, "4711\n").unwrap();
+    let held = std::fs::File::open(&mark).unwrap();
+    held.lock().unwrap();
+    let start = ["testnet", "start", "--directory", "net"];
+    let stderr = told(place.program().args(start).assert());
+    assert!(
+        stderr.contains("being started in net (by process 4711)"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_not_used_for_a_test_network() {
+    let place = Place::new();
+    let start = ["testnet", "start", "--directory", "."];
+    let stderr = told(place.program().args(start).assert());
+    assert!(stderr.contains("something else in this folder"), "{stderr}");
+    assert!(place.path("node.toml").exists());
+}
+
+#[test]
+fn a_folder_too_deep_for_control_sockets_is_refused_before_anything_is_started() {
+    let place = Place::new();
+    let folder = place.path(&"deep/".repeat(20));
+    let mut program = place.program();
+    program
+        .args(["testnet", "start", "--directory"])
+        .arg(&folder);
+    let stderr = told(program.assert());
+    assert!(
+        stderr.contains("control socket has at most 107 bytes"),
+        "{stderr}"
+    );
+    assert!(!folder.join("n1").exists());
+}
+
+#[test]
+fn ctl_takes_its_options_before_and_after_the_command() {
+    let place = Place::new();
+    for args in [
+        ["ctl", "--socket", "no.socket", "--json", "status"],
+        ["ctl", "status", "--socket", "no.socket", "--json"],
+    ] {
+        let stderr = told(place.program().args(args).assert());
+        assert!(
+            stderr.contains("no.socket: no node answers there"),
+            "{stderr}"
+        );
     }
 }

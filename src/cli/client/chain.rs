@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::target::Node;
 use super::{Exit, TIMED_OUT};
 use crate::core::block::dump::ShownRecord;
 use crate::core::block::{HEADER_BYTES, Header, crc};
 use crate::core::chain::Chain;
-use crate::core::id::{PayNonce, TxId};
-use crate::core::record::Record;
+use crate::core::id::{AssetId, PayNonce, TxId};
+use crate::core::record::{AssetData, Record};
 
 /// A record of a block.
 #[derive(Debug, Clone)]
@@ -91,20 +93,88 @@ pub fn walk_down(node: &Node, mut visit: impl FnMut(InBlock) -> bool) -> anyhow:
     Ok(height)
 }
 
-/// Follows the chain until all of these are in blocks; tells each block as it is read.
+/// The confirmed registration of an asset; its newest blocks are looked at first.
 ///
 /// # Errors
-/// Exit status 4 with what is still missing when the time is over.
+/// No answer, or a block that is none.
+pub fn registration(node: &Node, asset_id: &AssetId) -> anyhow::Result<Option<(u64, AssetData)>> {
+    let mut registration = None;
+    walk_down(node, |found| {
+        if let Record::AssetData(asset) = found.record
+            && AssetId::of(&asset.fingerprint) == *asset_id
+        {
+            registration = Some((found.block, asset));
+        }
+        registration.is_some()
+    })?;
+    Ok(registration)
+}
+
+/// What a wait has seen.
+#[derive(Debug)]
+pub struct Waited {
+    /// What is confirmed, each with its block.
+    pub confirmed: Vec<(TxId, u64)>,
+    /// What is not.
+    pub missing: Vec<TxId>,
+    /// The node's height.
+    pub height: u64,
+}
+
+impl Waited {
+    /// The block that confirmed the last.
+    #[must_use]
+    pub fn last_block(&self) -> u64 {
+        let blocks = self.confirmed.iter().map(|(_, block)| *block);
+        blocks.max().unwrap_or_default()
+    }
+
+    /// Enters what was seen into the result of a command.
+    ///
+    /// # Errors
+    /// Something is missing: exit status 4, with the result so far.
+    pub fn enter(&self, mut result: Value) -> anyhow::Result<Value> {
+        result["confirmed"] = self
+            .confirmed
+            .iter()
+            .map(|(id, block)| json!({"txId": id, "block": block}))
+            .collect();
+        if self.missing.is_empty() {
+            return Ok(result);
+        }
+        result["missing"] = json!(self.missing);
+        result["height"] = json!(self.height);
+        let missing: Vec<String> = self.missing.iter().map(ToString::to_string).collect();
+        Err(Exit {
+            status: TIMED_OUT,
+            message: format!(
+                "the time is over: at height {} {} of {} are confirmed; missing {}",
+                self.height,
+                self.confirmed.len(),
+                self.confirmed.len() + self.missing.len(),
+                missing.join(", ")
+            ),
+            result,
+        }
+        .into())
+    }
+}
+
+/// Follows the chain until all of these are in blocks or the time is over; tells each block as it
+/// is read.
+///
+/// # Errors
+/// A block that is none.
 pub fn wait_for(
     node: &Node,
     from: u64,
     wanted: &[TxId],
     timeout: Duration,
     mut tell: impl FnMut(&str),
-) -> anyhow::Result<Vec<(TxId, u64)>> {
+) -> anyhow::Result<Waited> {
     let end = Instant::now() + timeout;
     let mut next = from.max(2);
-    let mut found: Vec<(TxId, u64)> = Vec::new();
+    let mut confirmed: Vec<(TxId, u64)> = Vec::new();
     let mut height = 0;
     loop {
         // A node that is restarted meanwhile is asked again.
@@ -113,46 +183,61 @@ pub fn wait_for(
             // A branch may have been replaced: look at a few blocks again.
             if height + 1 < next {
                 next = height.saturating_sub(60).max(2);
-                found.retain(|(_, block)| *block < next);
+                confirmed.retain(|(_, block)| *block < next);
             }
             while next <= height {
                 let Ok(packed) = node.block(next) else { break };
                 for record in records(node.chain(), &packed)? {
-                    let is_new = !found.iter().any(|(id, _)| *id == record.id);
+                    let is_new = !confirmed.iter().any(|(id, _)| *id == record.id);
                     if wanted.contains(&record.id) && is_new {
-                        found.push((record.id, record.block));
+                        confirmed.push((record.id, record.block));
                     }
                 }
                 tell(&format!(
                     "block {next}: {} of {} confirmed",
-                    found.len(),
+                    confirmed.len(),
                     wanted.len()
                 ));
                 next += 1;
             }
-            if found.len() == wanted.len() {
-                return Ok(found);
-            }
         }
-        if Instant::now() >= end {
-            let missing: Vec<String> = wanted
-                .iter()
-                .filter(|id| !found.iter().any(|(known, _)| known == *id))
-                .map(ToString::to_string)
-                .collect();
-            return Err(Exit {
-                status: TIMED_OUT,
-                message: format!(
-                    "not confirmed after {} s: at height {height} {} of {} are; missing {}",
-                    timeout.as_secs(),
-                    found.len(),
-                    wanted.len(),
-                    missing.join(", ")
-                ),
-            }
-            .into());
+        let missing: Vec<TxId> = wanted
+            .iter()
+            .filter(|id| !confirmed.iter().any(|(known, _)| known == *id))
+            .copied()
+            .collect();
+        if missing.is_empty() || Instant::now() >= end {
+            return Ok(Waited {
+                confirmed,
+                missing,
+                height,
+            });
         }
         // The protocol has no news for clients: the height is asked for.
         std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_when_the_time_is_over_stands_beside_the_ids() {
+        let mut waited = Waited {
+            confirmed: vec![(TxId([1; 32]), 7)],
+            missing: vec![TxId([2; 32])],
+            height: 8,
+        };
+        let error = waited.enter(json!({"assetId": "a"})).unwrap_err();
+        let exit = error.downcast_ref::<Exit>().unwrap();
+        assert_eq!(exit.status, TIMED_OUT);
+        assert_eq!(exit.result["assetId"], "a");
+        assert_eq!(exit.result["confirmed"][0]["block"], 7);
+        assert_eq!(exit.result["missing"][0], json!(TxId([2; 32])));
+        assert_eq!(exit.result["height"], 8);
+        waited.missing.clear();
+        assert_eq!(waited.last_block(), 7);
+        assert!(waited.enter(json!({})).unwrap().get("missing").is_none());
     }
 }

@@ -23,7 +23,8 @@ use crate::core::record::{self, AssetData, BitmarkIssue, Record, metadata};
 /// `create`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The asset's name, 1 to 64 characters.
+    /// The asset's name, 1 to 64 characters. Who registered the fingerprint first gave it its name
+    /// and metadata: --wait tells when they are others.
     #[arg(long)]
     name: String,
     /// What tells the asset from all others.
@@ -72,11 +73,29 @@ fn pairs(texts: &[String]) -> anyhow::Result<Vec<u8>> {
     let pairs = texts
         .iter()
         .map(|text| {
-            text.split_once('=')
-                .with_context(|| format!("--metadata {text:?}: write KEY=VALUE"))
+            let (key, value) = text
+                .split_once('=')
+                .with_context(|| format!("--metadata {text:?}: write KEY=VALUE"))?;
+            if key.is_empty() {
+                bail!("--metadata {text:?}: the key is missing; write KEY=VALUE");
+            }
+            if value.is_empty() {
+                bail!("--metadata {text:?}: key {key:?} has no value, and empty ones are not allowed; leave it out");
+            }
+            Ok((key, value))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(metadata::from_pairs(pairs))
+}
+
+/// The nonce of the first issue of a command; the others count on from it.
+///
+/// The issues of one owner for one asset differ by their nonces alone. Microseconds pass faster than
+/// issues are signed, so that the next command begins above, and stay below 2^53 until the year
+/// 2255: every reader of JSON takes them exactly.
+fn first_nonce(now: SystemTime) -> anyhow::Result<u64> {
+    let micros = now.duration_since(UNIX_EPOCH)?.as_micros();
+    Ok(u64::try_from(micros)?)
 }
 
 fn issue_sets(
@@ -86,18 +105,7 @@ fn issue_sets(
     quantity: u32,
     most: usize,
 ) -> anyhow::Result<Vec<Set>> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    // The issues of one owner for one asset differ by their nonces alone: milliseconds, as the
-    // reference's client counts them, with room for many at once.
-    let millis = u64::from(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)?
-            .subsec_millis(),
-    );
-    let base = seconds
-        .saturating_mul(1000)
-        .saturating_add(millis)
-        .saturating_mul(1 << 17);
+    let base = first_nonce(SystemTime::now())?;
     let mut issues = Vec::new();
     for index in 0..u64::from(quantity) {
         let mut issue = Record::BitmarkIssue(BitmarkIssue {
@@ -135,10 +143,11 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         (None, Some(path)) => fingerprint_of(path)?,
         (None, None) => bail!("give --fingerprint TEXT or --file PATH"),
     };
+    let metadata = pairs(&args.metadata)?;
     let mut asset = Record::AssetData(AssetData {
         name: args.name.clone().into_bytes(),
         fingerprint: fingerprint.clone().into_bytes(),
-        metadata: pairs(&args.metadata)?,
+        metadata: metadata.clone(),
         registrant: owner,
         signature: Vec::new(),
     });
@@ -157,7 +166,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     }
     let ids: Vec<TxId> = sets.iter().flat_map(|set| set.ids.clone()).collect();
     let pay_ids: Vec<PayId> = sets.iter().map(|set| set.pay_id).collect();
-    let mut value = json!({
+    let value = json!({
         "assetId": asset_id,
         "fingerprint": fingerprint,
         "owner": owner,
@@ -166,25 +175,53 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     });
     let mut lines = vec![format!("asset {asset_id}"), format!("owner {owner}")];
     lines.extend(ids.iter().map(|id| format!("issue {id}")));
-    if args.wait {
-        output.note("sent; waiting for the blocks with it");
-        let timeout = Duration::from_secs(args.timeout);
-        let found = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
-        value["confirmed"] = found
-            .iter()
-            .map(|(id, block)| json!({"txId": id, "block": block}))
-            .collect();
-        let last = found
-            .iter()
-            .map(|(_, block)| *block)
-            .max()
-            .unwrap_or_default();
-        lines.push(format!("confirmed, the last in block {last}"));
-    } else {
+    if !args.wait {
         lines.push("received; follow it with `bitmark-cli status TXID`".to_owned());
+        output.show(&value, lines.join("\n"));
+        return Ok(());
     }
-    output.show(&value, lines.join("\n"));
+    output.part(lines.join("\n"));
+    output.note("sent; waiting for the blocks with it");
+    let timeout = Duration::from_secs(args.timeout);
+    let waited = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
+    let mut value = waited.enter(value)?;
+    // The issues are confirmed by now, whatever the asset is called.
+    match chain::registration(&node, &asset_id) {
+        Ok(Some((block, found))) => {
+            if let Some(warning) = other_registration(block, &found, &args.name, &metadata) {
+                output.note(format!("warning: {warning}"));
+                value["warning"] = json!(warning);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => output.note(format!(
+            "under which name the asset is registered could not be looked up: {error:#}"
+        )),
+    }
+    let last = waited.last_block();
+    output.show(&value, format!("confirmed, the last in block {last}"));
     Ok(())
+}
+
+/// What to tell when an asset is registered under another name or with other metadata than meant.
+fn other_registration(
+    block: u64,
+    found: &AssetData,
+    name: &str,
+    metadata: &[u8],
+) -> Option<String> {
+    let registered = String::from_utf8_lossy(&found.name);
+    let what = if found.name != name.as_bytes() {
+        format!("under another name, {registered:?}")
+    } else if found.metadata != metadata {
+        "with other metadata".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!(
+        "this fingerprint was registered {what}, by {} in block {block}; that stays, and the bitmarks are issued on it",
+        found.registrant
+    ))
 }
 
 /// Finds the proof for a set on all cores.
@@ -233,4 +270,45 @@ fn bar(expected: f64, output: Output) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_without_a_key_or_a_value_is_named() {
+        let told = |text: &str| pairs(&[text.to_owned()]).map_err(|e| e.to_string());
+        assert_eq!(told("k=v=w").unwrap(), b"k\0v=w");
+        assert!(told("k").unwrap_err().contains("write KEY=VALUE"));
+        assert!(told("=v").unwrap_err().contains("the key is missing"));
+        assert!(told("k=").unwrap_err().contains("key \"k\" has no value"));
+    }
+
+    #[test]
+    fn nonces_of_issues_are_exact_in_every_reader_of_json() {
+        let in_2200 = UNIX_EPOCH + Duration::from_secs(230 * 365 * 86_400);
+        let last = first_nonce(in_2200).unwrap() + 100_000;
+        assert!(last < 1 << 53, "{last}");
+    }
+
+    #[test]
+    fn an_asset_with_another_name_or_other_metadata_is_told() {
+        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
+        let asset = AssetData {
+            name: b"one".to_vec(),
+            fingerprint: b"f".to_vec(),
+            metadata: b"k\0v".to_vec(),
+            registrant: key.account().unwrap(),
+            signature: Vec::new(),
+        };
+        let told = |name, metadata| other_registration(7, &asset, name, metadata);
+        assert_eq!(told("one", b"k\0v"), None);
+        assert!(
+            told("two", b"k\0v")
+                .unwrap()
+                .contains("another name, \"one\"")
+        );
+        assert!(told("one", b"").unwrap().contains("other metadata"));
+    }
 }

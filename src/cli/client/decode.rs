@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::target::chain_named;
 use super::{Output, chain};
 use crate::core::block::{Header, dump};
 use crate::core::chain::Chain;
@@ -33,8 +34,7 @@ enum Kind {
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let chain =
-        Chain::by_name(&args.chain).with_context(|| format!("{:?} is no chain", args.chain))?;
+    let chain = chain_named(&args.chain)?;
     let bytes = || hex::decode(args.hex.trim()).context("hex digits are wanted");
     let value = match args.kind {
         Kind::Record => record(chain, &bytes()?)?,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Output;
 use super::network::Network;
-use crate::core::chain::Chain;
+use super::target::chain_named;
 use crate::core::keys::sealed::{RANDOM_SIZE, Sealed};
 use crate::core::keys::{PrivateKey, Seed};
 use crate::shell::files::atomic;
@@ -19,7 +19,7 @@ use crate::shell::files::atomic;
 /// Cost of a new seal: 64 MiB, three passes.
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
-/// Shortest pass phrase that is taken from a prompt.
+/// Shortest pass phrase of a new identity, in characters.
 const SHORTEST: usize = 8;
 /// The environment variable that may hold the pass phrase.
 const VARIABLE: &str = "BITMARK_PASSPHRASE";
@@ -184,20 +184,26 @@ impl Place {
         Ok(self.folder()?.join(format!("{name}.json")))
     }
 
-    fn pass_phrase(&self, twice: bool) -> anyhow::Result<Zeroizing<String>> {
-        if let Some(path) = &self.passphrase_file {
-            return pass_phrase_of_file(path);
+    /// The pass phrase of an identity that is there.
+    fn pass_phrase(&self) -> anyhow::Result<Zeroizing<String>> {
+        match self.given_pass_phrase()? {
+            Some(text) => Ok(text),
+            None => prompted_pass_phrase(),
         }
-        if let Ok(text) = std::env::var(VARIABLE) {
-            return Ok(Zeroizing::new(text));
+    }
+
+    /// A pass phrase for a new identity: long enough wherever it comes from, and typed twice.
+    fn new_pass_phrase(&self) -> anyhow::Result<Zeroizing<String>> {
+        let given = self.given_pass_phrase()?;
+        let is_typed = given.is_none();
+        let text = match given {
+            Some(text) => text,
+            None => prompted_pass_phrase()?,
+        };
+        if text.chars().count() < SHORTEST {
+            bail!("a pass phrase has at least {SHORTEST} characters; choose a longer one");
         }
-        let text = Zeroizing::new(rpassword::prompt_password("pass phrase: ").context(
-            "no pass phrase: give --passphrase-file FILE, set BITMARK_PASSPHRASE, or use a terminal",
-        )?);
-        if twice {
-            if text.chars().count() < SHORTEST {
-                bail!("a pass phrase has at least {SHORTEST} characters");
-            }
+        if is_typed {
             let again = Zeroizing::new(rpassword::prompt_password("once more: ")?);
             if *again != *text {
                 bail!("the two are not the same");
@@ -205,6 +211,21 @@ impl Place {
         }
         Ok(text)
     }
+
+    /// From the file or the environment.
+    fn given_pass_phrase(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
+        match &self.passphrase_file {
+            Some(path) => pass_phrase_of_file(path).map(Some),
+            None => Ok(std::env::var(VARIABLE).ok().map(Zeroizing::new)),
+        }
+    }
+}
+
+fn prompted_pass_phrase() -> anyhow::Result<Zeroizing<String>> {
+    let text = rpassword::prompt_password("pass phrase: ").context(
+        "no pass phrase: give --passphrase-file FILE, set BITMARK_PASSPHRASE, or use a terminal",
+    )?;
+    Ok(Zeroizing::new(text))
 }
 
 fn pass_phrase_of_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
@@ -222,7 +243,12 @@ impl Signer {
     /// None was named, or it stays sealed.
     pub fn key(&self, network: Option<&Network>) -> anyhow::Result<PrivateKey> {
         let seed = match (&self.identity, network) {
-            (Some(name), _) => open(&self.place.path(name)?, &self.place.pass_phrase(false)?)?,
+            (Some(name), _) => {
+                let path = self.place.path(name)?;
+                // Whether it is there is known before anybody types.
+                read(&path)?;
+                open(&path, &self.place.pass_phrase()?)?
+            }
             (None, Some(network)) => {
                 let entry = &network.identity;
                 open(&entry.file, &pass_phrase_of_file(&entry.passphrase_file)?)?
@@ -236,7 +262,7 @@ impl Signer {
 pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
     match args.command {
         IdentityCommand::New { name, chain, place } => {
-            let chain = Chain::by_name(&chain).with_context(|| format!("{chain:?} is no chain"))?;
+            let chain = chain_named(&chain)?;
             let path = place.path(&name)?;
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
@@ -247,7 +273,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
                     path.display()
                 );
             }
-            let pass_phrase = place.pass_phrase(true)?;
+            let pass_phrase = place.new_pass_phrase()?;
             let account = write(&path, &name, &fresh_seed(chain.testing), &pass_phrase)?;
             output.show(
                 &json!({"name": name, "account": account, "file": path}),
@@ -264,7 +290,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             let mut value = json!({"name": file.name, "account": file.account, "file": path});
             let mut text = format!("{}: account {}", file.name, file.account);
             if secret {
-                let seed = open(&path, &place.pass_phrase(false)?)?.to_text();
+                let seed = open(&path, &place.pass_phrase()?)?.to_text();
                 value["seed"] = json!(seed.as_str());
                 text.push_str(&format!("\nseed {}", seed.as_str()));
             }
@@ -275,8 +301,13 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             let mut all = Vec::new();
             if folder.is_dir() {
                 for entry in std::fs::read_dir(&folder)? {
-                    if let Ok(file) = read(&entry?.path()) {
-                        all.push(file);
+                    let path = entry?.path();
+                    if path.extension().is_none_or(|ending| ending != "json") {
+                        continue;
+                    }
+                    match read(&path) {
+                        Ok(file) => all.push(file),
+                        Err(error) => eprintln!("bitmark-cli: left out: {error:#}"),
                     }
                 }
             }

@@ -3,6 +3,7 @@
 //! Exit status: 0 done; 1 an error, which is told; 2 wrong usage; 3 the node is not in mode Normal
 //! and nothing was sent; 4 the time was over, and the last state seen is told.
 
+mod arguments;
 mod chain;
 mod create;
 mod decode;
@@ -33,6 +34,8 @@ pub struct Exit {
     pub status: u8,
     /// What is told.
     pub message: String,
+    /// What there is of a result all the same: an object, or nothing.
+    pub result: Value,
 }
 
 impl Exit {
@@ -42,6 +45,7 @@ impl Exit {
             message: format!(
                 "the node is still synchronising (height {height}), nothing was sent; try again when `peer info` says normal"
             ),
+            result: Value::Null,
         }
     }
 }
@@ -99,6 +103,13 @@ impl Output {
         }
     }
 
+    /// Prints a first part of a result, for people alone: JSON is printed when it is whole.
+    fn part(self, people: impl AsRef<str>) {
+        if !self.json {
+            outln!("{}", people.as_ref());
+        }
+    }
+
     /// Tells how it goes on, to people alone.
     fn note(self, text: impl AsRef<str>) {
         if !self.json {
@@ -125,9 +136,12 @@ pub fn run(cli: Cli) -> u8 {
     match result {
         Ok(()) => 0,
         Err(error) => {
-            let status = error.downcast_ref::<Exit>().map_or(1, |exit| exit.status);
+            let exit = error.downcast_ref::<Exit>();
+            let status = exit.map_or(1, |exit| exit.status);
             if output.json {
-                outln!("{}", serde_json::json!({"error": format!("{error:#}")}));
+                let mut shown = exit.map_or(Value::Null, |exit| exit.result.clone());
+                shown["error"] = format!("{error:#}").into();
+                outln!("{shown}");
             }
             eprintln!("bitmark-cli: {error:#}");
             status

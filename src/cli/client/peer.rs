@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::target::Target;
-use super::{Output, chain, push, watch};
+use super::{Exit, Output, arguments, chain, push, watch};
 use crate::core::block::{Header, dump};
 use crate::core::keys::PeerPublicKey;
 use crate::core::wire::connection::{Connection, list, pack_list};
@@ -60,8 +60,8 @@ struct NumberArgs {
 #[derive(Debug, clap::Args)]
 struct AnnounceArgs {
     /// The node's public key, 64 hex digits.
-    #[arg(long, value_name = "HEX")]
-    public_key: String,
+    #[arg(long, value_name = "HEX", value_parser = arguments::public_key)]
+    public_key: PeerPublicKey,
     /// Where it listens; may be repeated.
     #[arg(long, value_name = "ADDRESS:PORT", required = true)]
     listen: Vec<String>,
@@ -148,8 +148,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
         }
         PeerCommand::Register(args) => register(&args, output)?,
         PeerCommand::AnnouncePeer(args) => {
-            let key = PeerPublicKey::from_text(&args.public_key)?;
-            let parameters = [key.0.to_vec(), listeners(&args.listen)?, now()];
+            let parameters = [args.public_key.0.to_vec(), listeners(&args.listen)?, now()];
             args.target.dial()?.push("peer", &parameters)?;
             output.show(&json!({"received": true}), "received");
         }
@@ -178,9 +177,13 @@ fn block_json(node: &super::target::Node, number: u64, packed: &[u8]) -> anyhow:
 
 fn register(args: &AnnounceArgs, output: Output) -> anyhow::Result<()> {
     let node = args.target.dial()?;
-    let key = PeerPublicKey::from_text(&args.public_key)?;
     let chain = node.chain().name.as_bytes().to_vec();
-    let parameters = [chain, key.0.to_vec(), listeners(&args.listen)?, now()];
+    let parameters = [
+        chain,
+        args.public_key.0.to_vec(),
+        listeners(&args.listen)?,
+        now(),
+    ];
     let reply = node.ask(b"R", &parameters)?;
     let [kind, _, key, addresses, timestamp, ..] = reply.as_slice() else {
         bail!("the node's answer to R has {} frames, not 5", reply.len());
@@ -225,10 +228,21 @@ fn raw(args: &RawArgs, output: Output) -> anyhow::Result<()> {
             }
         })
         .collect();
-    let value = reply
+    let value: Value = reply
         .iter()
         .map(|frame| json!(hex::encode(frame)))
         .collect();
+    if let [kind, text] = reply.as_slice()
+        && kind == b"E"
+    {
+        output.part(lines.join("\n"));
+        return Err(Exit {
+            status: 1,
+            message: format!("the node answers: {}", String::from_utf8_lossy(text)),
+            result: json!({"frames": value}),
+        }
+        .into());
+    }
     output.show(&value, lines.join("\n"));
     Ok(())
 }

@@ -62,20 +62,27 @@ impl Kind {
     /// What is wrong with it.
     pub fn check(self, chain: &Chain, bytes: &[u8]) -> anyhow::Result<String> {
         match self {
-            Self::Assets => all_are(chain, bytes, "an asset", |record| {
+            Self::Assets => all_are(chain, bytes, "asset", |record| {
                 matches!(record, Record::AssetData(_))
             }),
-            Self::Issues => all_are(chain, bytes, "an issue", |record| {
+            Self::Issues => all_are(chain, bytes, "issue", |record| {
                 matches!(record, Record::BitmarkIssue(_))
             }),
             Self::Transfer => {
-                // The former owner is not known here: the signature is the node's to check.
+                // The former owner is not known here: the first signature is the node's to check.
                 let (record, used) = Record::unpack(bytes, chain.testing)?;
                 if record.link().is_none() {
                     bail!("this is {}, not a transfer", record.type_name());
                 }
                 if used != bytes.len() {
                     bail!("{} bytes follow the transfer", bytes.len() - used);
+                }
+                // The second is by the new owner, whom the record names.
+                if let Some(countersignature) = record.countersignature() {
+                    let owner = record.owner();
+                    owner
+                        .verify(&record.countersign_message(), countersignature)
+                        .with_context(|| format!("the countersignature is not by {owner}"))?;
                 }
                 Ok(format!("transfer {}", TxId::of(bytes)))
             }
@@ -115,7 +122,11 @@ fn all_are(
     while !rest.is_empty() {
         let (record, used) = Record::unpack(rest, chain.testing)?;
         if !is(&record) {
-            bail!("record {} is {}, not {what}", count + 1, record.type_name());
+            bail!(
+                "record {} is {}, not an {what}",
+                count + 1,
+                record.type_name()
+            );
         }
         record
             .pack(record.owner())
@@ -126,7 +137,8 @@ fn all_are(
     if count == 0 {
         bail!("there is nothing in it");
     }
-    Ok(format!("{count} of {what}"))
+    let ending = if count == 1 { "" } else { "s" };
+    Ok(format!("{count} {what}{ending}"))
 }
 
 /// The bytes of a file, hex or binary.
@@ -168,4 +180,34 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         format!("received: {what} (whether it is accepted, the protocol does not tell)"),
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::chain::DEVNET;
+    use crate::core::keys::PrivateKey;
+    use crate::core::record::{self, BitmarkTransferCountersigned};
+
+    #[test]
+    fn a_transfer_without_the_agreement_of_its_new_owner_is_not_sent() {
+        let [from, to, other] =
+            [1, 2, 3].map(|number| PrivateKey::from_ed25519_seed(&[number; 32], true));
+        let packed = |signer: &PrivateKey| {
+            let mut transfer = Record::BitmarkTransferCountersigned(BitmarkTransferCountersigned {
+                link: TxId([4; 32]),
+                escrow: None,
+                owner: to.account().unwrap(),
+                signature: Vec::new(),
+                countersignature: Vec::new(),
+            });
+            record::sign_first(&mut transfer, &from);
+            record::sign_second(&mut transfer, signer);
+            transfer.pack_unchecked()
+        };
+        let check = |bytes: Vec<u8>| Kind::Transfer.check(&DEVNET, &bytes);
+        assert!(check(packed(&to)).unwrap().starts_with("transfer "));
+        let error = check(packed(&other)).unwrap_err();
+        assert!(error.to_string().contains("countersignature is not by"));
+    }
 }

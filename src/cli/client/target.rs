@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::Exit;
 use super::network::{Network, NodeEntry};
+use super::{Exit, arguments};
 use crate::core::block::Header;
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
@@ -23,13 +23,13 @@ pub struct Target {
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// The node's public key, 64 hex digits.
-    #[arg(long, value_name = "HEX")]
-    server_key: Option<String>,
+    #[arg(long, value_name = "HEX", value_parser = arguments::public_key)]
+    server_key: Option<PeerPublicKey>,
     /// The network: bitmark, testing, local or devnet.
     #[arg(long, value_name = "NAME")]
     chain: Option<String>,
     /// Folder of a test network, as `testnet/run`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["connect", "server_key", "chain"])]
     network: Option<PathBuf>,
     /// Which node of the test network; the first unless given.
     #[arg(long, value_name = "NAME", requires = "network")]
@@ -59,7 +59,11 @@ pub enum Which {
     Publish,
 }
 
-fn chain(name: &str) -> anyhow::Result<&'static Chain> {
+/// A chain by its name.
+///
+/// # Errors
+/// There is none.
+pub fn chain_named(name: &str) -> anyhow::Result<&'static Chain> {
     Chain::by_name(name).with_context(|| {
         format!("{name:?} is no chain; there are bitmark, testing, local and devnet")
     })
@@ -104,7 +108,7 @@ impl Target {
                 Which::Publish => &node.publish,
             };
             return Ok(Service {
-                chain: chain(&node.chain)?,
+                chain: chain_named(&node.chain)?,
                 address: address(&endpoints.ipv4)?,
                 key: PeerPublicKey::from_text(&endpoints.public_key)?,
             });
@@ -115,13 +119,17 @@ impl Target {
                 "which node? give --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
             );
         };
-        let key = PeerPublicKey::from_text(key)
-            .map_err(|_| anyhow::anyhow!("--server-key: 64 hex digits are wanted"))?;
         Ok(Service {
-            chain: chain(name)?,
+            chain: chain_named(name)?,
             address: address(at)?,
-            key,
+            key: *key,
         })
+    }
+
+    /// How long an answer may take.
+    #[must_use]
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_secs(self.answer_within.max(1))
     }
 
     /// Dials the node's peer service.
@@ -136,7 +144,7 @@ impl Target {
             &fresh_key(),
             &service.key,
             service.address,
-            Duration::from_secs(self.answer_within.max(1)),
+            self.answer_within(),
         )?;
         Ok(Node {
             service,

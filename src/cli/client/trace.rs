@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::chain::{self, InBlock};
 use super::target::{Node, Target};
-use super::{Output, chain::walk_down};
+use super::{Output, arguments, chain::walk_down};
 use crate::core::id::{AssetId, TxId};
 use crate::core::keys::Account;
 use crate::core::record::Record;
@@ -16,6 +16,7 @@ use crate::shell::control;
 #[derive(Debug, clap::Args)]
 pub struct ProvenanceArgs {
     /// Its issue or any of its transfers.
+    #[arg(value_parser = arguments::tx_id)]
     txid: TxId,
     #[command(flatten)]
     target: Target,
@@ -25,6 +26,7 @@ pub struct ProvenanceArgs {
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// The transaction.
+    #[arg(value_parser = arguments::tx_id)]
     txid: TxId,
     #[command(flatten)]
     target: Target,
@@ -152,12 +154,11 @@ pub(super) fn status(args: &StatusArgs, output: Output) -> anyhow::Result<()> {
         block.is_some()
     })?;
     if let Some(block) = block {
+        let deep = height - block + 1;
+        let blocks = if deep == 1 { "block" } else { "blocks" };
         output.show(
             &json!({"txId": args.txid, "status": "Confirmed", "block": block, "height": height}),
-            format!(
-                "Confirmed in block {block}, {} blocks deep",
-                height - block + 1
-            ),
+            format!("Confirmed in block {block}, {deep} {blocks} deep"),
         );
         return Ok(());
     }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::identity::Signer;
 use super::target::Target;
-use super::{Output, chain, trace};
+use super::{Output, arguments, chain, trace};
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::Account;
 use crate::core::record::{self, BitmarkTransferCountersigned, BitmarkTransferUnratified, Record};
@@ -18,9 +18,10 @@ use crate::shell::control;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The bitmark: the id of its issue or of its last transfer.
+    #[arg(value_parser = arguments::tx_id)]
     txid: TxId,
     /// The account of the new owner.
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = arguments::account)]
     to: Account,
     /// The new owner does not sign: the bitmark goes at once.
     #[arg(long)]
@@ -53,6 +54,7 @@ pub struct CountersignArgs {
 #[derive(Debug, clap::Args)]
 pub struct PayArgs {
     /// The payment id, as `transfer` printed it.
+    #[arg(value_parser = arguments::pay_id)]
     pay_id: PayId,
     /// No coin moves: the node is told that the payment was seen. Test networks alone.
     #[arg(long, required = true)]
@@ -83,7 +85,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         });
         let packed = record::sign(&mut transfer, &key)?;
         node.push("transfer", std::slice::from_ref(&packed))?;
-        sent(&packed, output);
+        let (value, text) = sent(&packed);
+        output.show(&value, text);
         return Ok(());
     }
     let mut transfer = Record::BitmarkTransferCountersigned(BitmarkTransferCountersigned {
@@ -104,17 +107,18 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sent(packed: &[u8], output: Output) {
+/// What is shown of a transfer that was sent: in JSON and for people.
+fn sent(packed: &[u8]) -> (Value, String) {
     let (id, pay_id) = (TxId::of(packed), PayId::of([packed]));
-    output.show(
-        &json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
+    (
+        json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
         format!(
             "received: transfer {id}\nwhether it is accepted, the protocol does not tell: another transfer of the same \
              bitmark may have come first.\nIt is mined once its fee was paid under payment id {pay_id}; do not pay \
              real coins before the node shows it as pending\n\
              (in a test network: bitmark-cli status {id}, then pay --simulate {pay_id}, both with --network DIR)"
         ),
-    );
+    )
 }
 
 pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Result<()> {
@@ -139,13 +143,18 @@ pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Res
     let packed = transfer.pack(&owner)?;
     let from = node.must_be_normal()?.height;
     node.push("transfer", std::slice::from_ref(&packed))?;
-    sent(&packed, output);
-    if args.wait {
-        let timeout = Duration::from_secs(args.timeout);
-        let wanted = [TxId::of(&packed)];
-        chain::wait_for(&node, from, &wanted, timeout, |text| output.note(text))?;
-        output.note("confirmed");
+    let (value, text) = sent(&packed);
+    if !args.wait {
+        output.show(&value, text);
+        return Ok(());
     }
+    output.part(text);
+    let timeout = Duration::from_secs(args.timeout);
+    let wanted = [TxId::of(&packed)];
+    let waited = chain::wait_for(&node, from, &wanted, timeout, |text| output.note(text))?;
+    let value = waited.enter(value)?;
+    let block = waited.last_block();
+    output.show(&value, format!("confirmed in block {block}"));
     Ok(())
 }
 

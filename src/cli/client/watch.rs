@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use serde_json::{Value, json};
 
@@ -47,26 +48,41 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     })?;
     let order = Order::Subscribe(1, service.key, service.address);
     outward.orders().give(order);
+    let begin = Instant::now();
     let end = args
         .seconds
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        .map(|seconds| begin + Duration::from_secs(seconds));
+    let mut reached = false;
     let mut left = args.count.unwrap_or(usize::MAX);
     output.note(format!("watching {} (interrupt to end)", service.address));
     while left > 0 {
-        let wait = end.map_or(Duration::from_secs(3600), |end| {
-            end.saturating_duration_since(Instant::now())
+        let until_reached = (!reached).then(|| begin + args.target.answer_within());
+        let until = [end, until_reached].into_iter().flatten().min();
+        let wait = until.map_or(Duration::from_secs(3600), |until| {
+            until.saturating_duration_since(Instant::now())
         });
         match news.recv_timeout(wait) {
             Ok(News::Received(_, frames)) => {
+                reached = true;
                 let shown = show(service.chain, &frames);
                 output.show(&shown, line(&shown));
                 left -= 1;
             }
-            Ok(News::Connected(_)) => output.note("connected"),
-            Ok(News::Failed(_, why)) => anyhow::bail!(why),
-            Err(RecvTimeoutError::Timeout) if end.is_none() => {}
+            Ok(News::Connected(_)) => {
+                reached = true;
+                output.note("connected");
+            }
+            Ok(News::Failed(_, why)) => bail!(why),
+            Err(RecvTimeoutError::Timeout) if until.is_none() => {}
             Err(_) => break,
         }
+    }
+    if !reached {
+        bail!(
+            "nobody was reached at {} within {} s: does a node publish there, and is its public key the one given?",
+            service.address,
+            begin.elapsed().as_secs()
+        );
     }
     Ok(())
 }

@@ -34,8 +34,15 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, tell: Tell) -> anyhow::Result<()> {
     let chain = chain_named(&args.chain)?;
-    if args.name.is_empty() || args.name.starts_with(['.', '-']) || args.name.contains('/') {
-        bail!("--name: {:?} is not a plain name", args.name);
+    if args.name.is_empty() {
+        bail!("what is the node called? give --name NAME (make certs NAME=… HOSTS=…)");
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if args.name.starts_with(['.', '-']) || !args.name.chars().all(is_plain) {
+        bail!(
+            "--name: {:?} is not a plain name: letters, digits, and - _ . not at its beginning",
+            args.name
+        );
     }
     let folder = args.directory.join(&args.name);
     let file = |name: &str| folder.join(name);
@@ -58,7 +65,10 @@ pub(super) fn run(args: &Args, tell: Tell) -> anyhow::Result<()> {
 
     let hosts: Vec<String> = args.hosts.iter().map(|host| host.trim().into()).collect();
     // First what can be refused: a host name that is none.
-    let fingerprint = certificate_pair(&certificate, &key, &hosts)?;
+    let fingerprint = certificate_pair(&certificate, &key, &hosts).inspect_err(|_| {
+        // Gone if it is empty, as when it was just made.
+        let _ = std::fs::remove_dir(&folder);
+    })?;
     let peer = pair(&public, &private)?;
     let publisher = args
         .publish

@@ -137,16 +137,109 @@ impl Ctl {
 /// Asks the node and prints its answer.
 ///
 /// # Errors
-/// No node answers, or it refuses.
-pub fn run(socket: &Path, ctl: &Ctl) -> anyhow::Result<()> {
+/// No node answers, or it refuses, or there was nothing to do.
+pub fn run(socket: &Path, ctl: &Ctl, is_json: bool) -> anyhow::Result<()> {
+    if let Ctl::Unban { key } = ctl {
+        let peers = control::call(socket, &Ctl::Peers.request()?)?;
+        if !is_banned(&peers, key) {
+            bail!("{key}: this key is not banned; `ctl peers` shows those that are");
+        }
+    }
     let answer = control::call(socket, &ctl.request()?)?;
-    outln!("{}", serde_json::to_string_pretty(&answer)?);
+    if let Ctl::Disconnect { key } = ctl
+        && answer["disconnected"] == false
+    {
+        bail!("{key}: there is no connection with this key; `ctl peers` shows those that are");
+    }
+    if is_json {
+        outln!("{}", serde_json::to_string_pretty(&answer)?);
+    } else {
+        outln!("{}", people(&answer));
+    }
     Ok(())
+}
+
+fn is_banned(peers: &Value, key: &str) -> bool {
+    let banned = peers["banned"].as_array().map_or(&[][..], Vec::as_slice);
+    banned.iter().any(|entry| {
+        let banned = entry["key"].as_str().unwrap_or_default();
+        banned.eq_ignore_ascii_case(key.trim())
+    })
+}
+
+/// An answer for people: a line for each value, with the names that lead to it.
+fn people(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    flatten("", answer, &mut lines);
+    lines.join("\n")
+}
+
+fn flatten(name: &str, value: &Value, lines: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (field, value) in fields {
+                let point = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{point}{field}"), value, lines);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                lines.push(format!("{name:24} {}", in_one_line(item)));
+            }
+        }
+        _ => lines.push(format!("{name:24} {}", in_one_line(value))),
+    }
+}
+
+fn in_one_line(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(in_one_line).collect();
+            items.join(",")
+        }
+        Value::Object(fields) if fields.is_empty() => "none".to_owned(),
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(field, value)| format!("{field}={}", in_one_line(value)))
+                .collect();
+            fields.join(" ")
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_a_line_for_each_value() {
+        let answer = json!({
+            "mode": "Normal",
+            "reservoir": {"pending": 3},
+            "banned": [],
+            "known": [{"key": "ab", "listeners": ["x", "y"], "until": null}],
+        });
+        let expected = [
+            "mode                     Normal",
+            "reservoir.pending        3",
+            "banned                   none",
+            "known                    key=ab listeners=x,y until=-",
+        ];
+        assert_eq!(people(&answer), expected.join("\n"));
+    }
+
+    #[test]
+    fn only_keys_that_are_banned_are_let_in_again() {
+        let peers = json!({"banned": [{"key": "ab", "until": null}]});
+        assert!(is_banned(&peers, "AB"));
+        assert!(!is_banned(&peers, "cd"));
+        assert!(!is_banned(&json!({}), "ab"));
+    }
 
     #[test]
     fn a_time_has_a_unit() {

@@ -126,8 +126,11 @@ enum Command {
     /// Ask or tell a running node.
     Ctl {
         /// The node's socket, if not the one of the configuration.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, global = true, value_name = "FILE")]
         socket: Option<PathBuf>,
+        /// Print JSON instead of text for people.
+        #[arg(long, global = true)]
+        json: bool,
         #[command(subcommand)]
         command: ctl::Ctl,
     },
@@ -204,12 +207,16 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::LoadBlocks { file } => blocks::load(&config()?, file, tell),
         Command::DeleteDown { number } => blocks::delete_down(&config()?, *number, tell),
         Command::Rebuild => blocks::rebuild(&config()?, tell),
-        Command::Ctl { socket, command } => {
+        Command::Ctl {
+            socket,
+            json,
+            command,
+        } => {
             let socket = match socket {
                 Some(socket) => socket.clone(),
                 None => config()?.control.socket,
             };
-            ctl::run(&socket, command)
+            ctl::run(&socket, command, *json)
         }
         Command::Testnet { command } => testnet::run(command),
         Command::MakeCerts(args) => certs::run(args, tell),

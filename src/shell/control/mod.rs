@@ -22,6 +22,8 @@ use thiserror::Error;
 pub const MAX_LINE: u64 = 64 * 1024;
 /// Longest answer line.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// Longest path of a socket that the system takes, in bytes.
+const MAX_PATH: usize = 107;
 /// Between two looks for a client, or for the end.
 const LOOK: Duration = Duration::from_millis(50);
 /// Clients at a time.
@@ -66,6 +68,7 @@ impl ControlServer {
     /// # Errors
     /// Another process answers there, or the path is of no use.
     pub fn start(path: &Path, handler: Handler) -> io::Result<Self> {
+        check_path(path)?;
         if let Ok(there) = std::fs::symlink_metadata(path) {
             if !there.file_type().is_socket() {
                 return Err(io::Error::new(
@@ -118,11 +121,28 @@ impl Drop for ControlServer {
     }
 }
 
+/// Whether a socket can have this path.
+///
+/// # Errors
+/// It is too long.
+pub fn check_path(path: &Path) -> io::Result<()> {
+    let length = path.as_os_str().len();
+    if length <= MAX_PATH {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidFilename,
+        format!(
+            "{}: the path of a control socket has at most {MAX_PATH} bytes, this one has {length}; choose a folder with a shorter path",
+            path.display()
+        ),
+    ))
+}
+
 /// Binds in a folder that nobody else can enter, so that the socket never is open to others.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let folder = path.with_file_name(name);
+    // Short: the path of the socket inside is bounded, too.
+    let folder = path.with_file_name(format!(".{}", std::process::id()));
     std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let inside = folder.join("s");
     let bound = UnixListener::bind(&inside).and_then(|listener| {
@@ -253,6 +273,22 @@ mod tests {
             call(&path, &json!({})),
             Err(ControlError::NotRunning(..))
         ));
+    }
+
+    #[test]
+    fn the_longest_path_works_and_one_byte_more_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = |length: usize| {
+            let left = length - folder.path().as_os_str().len() - "//control.socket".len();
+            let inside = folder.path().join("d".repeat(left));
+            std::fs::create_dir(&inside).unwrap();
+            inside.join("control.socket")
+        };
+        let path = deep(MAX_PATH);
+        let _server = ControlServer::start(&path, echo()).unwrap();
+        assert!(call(&path, &json!({})).is_ok());
+        let error = ControlServer::start(&deep(MAX_PATH + 1), echo()).unwrap_err();
+        assert!(error.to_string().contains("this one has 108"), "{error}");
     }
 
     #[test]

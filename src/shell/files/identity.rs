@@ -79,8 +79,9 @@ pub fn write(key: &PeerPrivateKey, public: &Path, private: &Path) -> Result<(), 
 /// A file that is not there or holds something else.
 pub fn read(public: &Path, private: &Path) -> Result<PeerPrivateKey, IdentityError> {
     let text = |path: &Path| std::fs::read_to_string(path).map_err(|error| failed(path, error));
+    // What has no tag is told as a wrong public key by the reference, whichever was wanted.
     let key = PeerPrivateKey::from_file(&text(private)?)
-        .map_err(|error| IdentityError::Key(private.to_owned(), error))?;
+        .map_err(|_| IdentityError::Key(private.to_owned(), KeyError::InvalidPrivateKeyFile))?;
     let half = PeerPublicKey::from_file(&text(public)?)
         .map_err(|error| IdentityError::Key(public.to_owned(), error))?;
     if half == key.public_key() {
@@ -128,11 +129,14 @@ mod tests {
         }
         let error = read(&path("a.public"), &path("b.private")).unwrap_err();
         assert!(matches!(error, IdentityError::NoPair { .. }));
-        let error = read(&path("a.public"), &path("a.public")).unwrap_err();
-        assert!(matches!(
-            error,
-            IdentityError::Key(_, KeyError::InvalidPrivateKeyFile)
-        ));
+        std::fs::write(path("garbage"), "garbage").unwrap();
+        for wrong in ["a.public", "garbage"] {
+            let error = read(&path("a.public"), &path(wrong)).unwrap_err();
+            assert!(matches!(
+                error,
+                IdentityError::Key(_, KeyError::InvalidPrivateKeyFile)
+            ));
+        }
         let other = write(
             &PeerPrivateKey::from_bytes([3; 32]),
             &path("a.public"),

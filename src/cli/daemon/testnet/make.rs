@@ -1,15 +1,17 @@
 //! Making a test network: ports, keys, configurations, processes, and the file that tells of them.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::{moment, now, supervisor_file, write_json};
+use super::{moment, precise_moment, write_json};
 use crate::cli::client::identity as identities;
 use crate::cli::client::network::{
     Endpoints, FILE, IdentityEntry, Miner, MiningEndpoints, Network, NodeEntry,
@@ -17,6 +19,7 @@ use crate::cli::client::network::{
 use crate::core::announce::peer_file;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
 use crate::core::wire::connection::{Connection, pack_list};
+use crate::shell::control;
 use crate::shell::files::config::Variables;
 use crate::shell::files::{atomic, identity};
 use crate::shell::zmq::requester::fresh_key;
@@ -85,6 +88,10 @@ impl Plan {
         Ok(pack_list([&v4, &v6]))
     }
 
+    fn control(&self) -> PathBuf {
+        self.directory.join("control.socket")
+    }
+
     /// Its public key.
     #[must_use]
     pub fn key(&self) -> PeerPublicKey {
@@ -113,9 +120,12 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// What a program of the network prints, in its folder.
+pub const OUTPUT: &str = "output.txt";
+
 /// Starts a program that outlives this one; what it prints goes to a file.
 fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
-    let output = File::create(directory.join("output.txt"))?;
+    let output = File::create(directory.join(OUTPUT))?;
     command
         .current_dir(directory)
         .stdin(Stdio::null())
@@ -128,41 +138,102 @@ fn spawn(mut command: Command, directory: &Path) -> anyhow::Result<u32> {
     Ok(child.id())
 }
 
-/// Marks a folder as one of test networks.
+/// Marks a folder as one of test networks, and is locked while one is started there.
 const MARK: &str = ".bitmarkd-testnet";
 
-/// Makes the folder, or empties it of what an earlier network left. A folder that a test network
-/// did not make is left alone.
-fn clear(directory: &Path) -> anyhow::Result<()> {
-    if directory.exists() {
-        let is_empty = std::fs::read_dir(directory)?.next().is_none();
-        if !is_empty && !directory.join(MARK).exists() {
+/// Claims a folder, which is made if it is not there: nobody else starts a network in it as long as
+/// the file is kept open.
+///
+/// # Errors
+/// Another process is starting a network there, or the folder holds something else.
+pub fn claim(directory: &Path) -> anyhow::Result<File> {
+    let name = || directory.display().to_string();
+    std::fs::create_dir_all(directory).with_context(name)?;
+    let path = directory.join(MARK);
+    let is_empty = std::fs::read_dir(directory)
+        .with_context(name)?
+        .next()
+        .is_none();
+    if !is_empty && !path.exists() {
+        bail!(
+            "{}: there is something else in this folder; choose another one",
+            directory.display()
+        );
+    }
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut first = String::new();
+            let _ = file.read_to_string(&mut first);
             bail!(
-                "{}: there is something else in this folder; choose another one",
-                directory.display()
+                "a test network is being started in {} (by process {}); wait until it is ready, then end it with `make testnet-stop`",
+                directory.display(),
+                first.trim()
             );
         }
-        std::fs::remove_dir_all(directory)?;
+        Err(TryLockError::Error(e)) => return Err(e).with_context(|| path.display().to_string()),
     }
-    std::fs::create_dir_all(directory)?;
-    std::fs::write(directory.join(MARK), "")?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Claims a folder as soon as nobody else has it.
+///
+/// # Errors
+/// No test network was ever started there.
+pub fn wait_for_claim(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join(MARK);
+    let name = || path.display().to_string();
+    let file = File::open(&path).with_context(name)?;
+    file.lock().with_context(name)?;
+    Ok(file)
+}
+
+/// Empties a folder that was claimed of what an earlier network left.
+fn clear(directory: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 
-/// Makes and starts everything.
+/// Makes and starts everything in a folder that was claimed.
 pub fn network(
     directory: &Path,
     count: usize,
     chain: &str,
     seconds: u64,
 ) -> anyhow::Result<Network> {
-    clear(directory)?;
+    let [bitmarkd, recorderd] = [program("bitmarkd")?, program("recorderd")?];
     let directory = directory.canonicalize()?;
     let mut ports = Ports::default();
     let plans = (1..=count)
         .map(|number| Plan::new(&directory, &format!("n{number}"), &mut ports))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let started = now();
+    for plan in &plans {
+        control::check_path(&plan.control())?;
+    }
+    clear(&directory)?;
+    let moment_of_start = SystemTime::now();
+    let started = moment_of_start
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     for plan in &plans {
         write_node(plan, &plans, chain, started)?;
     }
@@ -172,7 +243,6 @@ pub fn network(
     let identity = write_identity(&directory)?;
     drop(ports);
 
-    let bitmarkd = program("bitmarkd")?;
     let mut nodes = Vec::new();
     for plan in &plans {
         let mut command = Command::new(&bitmarkd);
@@ -186,7 +256,7 @@ pub fn network(
     let mut command = Command::new("nice");
     command
         .args(["-n", "10"])
-        .arg(program("recorderd")?)
+        .arg(recorderd)
         .arg("--config-file")
         .arg(miner_directory.join("recorderd.toml"));
     let miner = Miner {
@@ -201,7 +271,7 @@ pub fn network(
     };
     let network = Network {
         chain: chain.to_owned(),
-        started: moment(started),
+        started: precise_moment(moment_of_start),
         ends,
         nodes,
         miner,
@@ -213,13 +283,9 @@ pub fn network(
         command
             .args(["testnet", "supervise"])
             .arg(&directory)
-            .arg(seconds.to_string());
-        let pid = spawn(command, &directory)?;
-        atomic::replace(
-            &supervisor_file(&directory),
-            format!("{pid}\n").as_bytes(),
-            0o644,
-        )?;
+            .arg(seconds.to_string())
+            .arg(&network.started);
+        spawn(command, &directory)?;
     }
     Ok(network)
 }
@@ -233,7 +299,7 @@ pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
         chain: chain.to_owned(),
         pid,
         log: plan.directory.join("log/bitmarkd.log"),
-        control: plan.directory.join("control.socket"),
+        control: plan.control(),
         directory: plan.directory.clone(),
         peer: Endpoints {
             ipv4: format!("127.0.0.1:{}", plan.peer4),

@@ -62,6 +62,8 @@ pub enum Testnet {
         directory: PathBuf,
         /// Seconds.
         seconds: u64,
+        /// When the network was started: no other one is ended.
+        started: String,
     },
 }
 
@@ -83,35 +85,56 @@ pub fn run(command: &Testnet) -> anyhow::Result<()> {
             Ok(())
         }
         Testnet::Stop { directory } => {
-            match Network::read(directory) {
-                Ok(network) => stop(directory, &network)?,
+            let is_there = match Network::read(directory) {
+                Ok(network) => {
+                    stop(directory, &network);
+                    true
+                }
                 // Without its file the processes themselves are looked for.
                 Err(_) => {
-                    let directory = directory
-                        .canonicalize()
-                        .unwrap_or_else(|_| directory.clone());
-                    let living = process::living_in(&directory);
-                    if living.is_empty() {
-                        outln!("no test network is there");
-                        return Ok(());
-                    }
-                    let all: Vec<_> = living
-                        .into_iter()
-                        .map(|pid| (pid, directory.clone()))
-                        .collect();
-                    process::end(&all, STOP);
+                    let is_there = end_remains(directory);
                     let _ = std::fs::remove_file(directory.join(FILE));
+                    is_there
                 }
-            }
-            outln!("stopped");
+            };
+            outln!(
+                "{}",
+                if is_there {
+                    "stopped"
+                } else {
+                    "no test network is there"
+                }
+            );
             Ok(())
         }
-        Testnet::Supervise { directory, seconds } => {
+        Testnet::Supervise {
+            directory,
+            seconds,
+            started,
+        } => {
             std::thread::sleep(Duration::from_secs(*seconds));
+            let _claim = make::wait_for_claim(directory)?;
             let network = Network::read(directory)?;
-            stop(directory, &network)
+            if network.started == *started {
+                stop(directory, &network);
+            }
+            Ok(())
         }
     }
+}
+
+/// Ends what lives in a folder whose file is lost; says whether there was anything.
+fn end_remains(directory: &Path) -> bool {
+    let Ok(directory) = directory.canonicalize() else {
+        return false;
+    };
+    let living = process::living_in(&directory);
+    let all: Vec<_> = living
+        .into_iter()
+        .map(|pid| (pid, directory.clone()))
+        .collect();
+    process::end(&all, STOP);
+    end_supervisors(&directory) || !all.is_empty()
 }
 
 fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Result<()> {
@@ -129,6 +152,7 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
     if !(0.0..=8760.0).contains(&hours) {
         bail!("{hours} hours: a number from 0 (no end) to 8760");
     }
+    let _claim = make::claim(directory)?;
     if let Ok(network) = Network::read(directory) {
         let alive = process::alive(&network);
         if !alive.is_empty() {
@@ -149,14 +173,19 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
             );
         }
     }
+    // What waits for the end of an earlier network has nothing to wait for any more.
+    end_supervisors(directory);
     let begin = Instant::now();
     let seconds = Duration::try_from_secs_f64(hours * 3600.0)?.as_secs();
-    let network = make::network(directory, nodes, chain, seconds)?;
+    let network = make::network(directory, nodes, chain, seconds).inspect_err(|_| {
+        // Nobody would find what was started already.
+        end_remains(directory);
+    })?;
     eprintln!("{nodes} nodes and a miner are started; waiting until all are Normal");
     match wait_until_normal(&network, begin + PATIENCE) {
         Ok(()) => {}
         Err(e) => {
-            stop(directory, &network)?;
+            stop(directory, &network);
             return Err(e);
         }
     }
@@ -185,11 +214,13 @@ fn wait_until_normal(network: &Network, end: Instant) -> anyhow::Result<()> {
                 break;
             }
             if !process::is_alive(node.pid, &node.directory) {
+                let output = node.directory.join(make::OUTPUT);
                 bail!(
-                    "node {} ended; its last words are in {} and {}",
+                    "node {} ended; more is in {} and {}; its last words:\n{}",
                     node.name,
                     node.log.display(),
-                    node.directory.join("output.txt").display()
+                    output.display(),
+                    last_lines(&output)
                 );
             }
             if Instant::now() >= end {
@@ -205,6 +236,20 @@ fn wait_until_normal(network: &Network, end: Instant) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The last lines of a file, indented.
+fn last_lines(path: &Path) -> String {
+    const LINES: usize = 5;
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(LINES);
+    let last = lines.get(first..).unwrap_or_default();
+    if last.is_empty() {
+        return "  (none)".to_owned();
+    }
+    format!("  {}", last.join("\n  "))
 }
 
 fn table(network: &Network) -> String {
@@ -241,25 +286,25 @@ fn table(network: &Network) -> String {
     lines.join("\n")
 }
 
-fn stop(directory: &Path, network: &Network) -> anyhow::Result<()> {
+fn stop(directory: &Path, network: &Network) {
     let mut all: Vec<(u32, PathBuf)> = vec![(network.miner.pid, network.miner.directory.clone())];
     all.extend(network.nodes.iter().map(|n| (n.pid, n.directory.clone())));
     process::end(&all, STOP);
-    let own = std::process::id();
-    if let Some(supervisor) = supervisor(directory).filter(|pid| *pid != own) {
-        process::end(&[(supervisor, directory.to_owned())], STOP);
-    }
+    end_supervisors(directory);
     let _ = std::fs::remove_file(directory.join(FILE));
-    Ok(())
 }
 
-fn supervisor_file(directory: &Path) -> PathBuf {
-    directory.join("supervisor.pid")
-}
-
-fn supervisor(directory: &Path) -> Option<u32> {
-    let text = std::fs::read_to_string(supervisor_file(directory)).ok()?;
-    text.trim().parse().ok()
+/// Ends all that wait for the end of a network in this folder; says whether there were any.
+fn end_supervisors(directory: &Path) -> bool {
+    let Ok(directory) = directory.canonicalize() else {
+        return false;
+    };
+    let all: Vec<_> = process::supervisors_of(&directory)
+        .into_iter()
+        .map(|pid| (pid, directory.clone()))
+        .collect();
+    process::end(&all, STOP);
+    !all.is_empty()
 }
 
 fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
@@ -286,8 +331,34 @@ fn moment(seconds: u64) -> String {
         )
 }
 
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
+/// The same to the microsecond: no two networks are started in one.
+fn precise_moment(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = moment(since.as_secs());
+    let micros = since.subsec_micros();
+    format!("{}.{micros:06}Z", seconds.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_program_are_a_few_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.txt");
+        assert_eq!(last_lines(&path), "  (none)");
+        std::fs::write(&path, "1\n2\n3\n4\n5\n6\n").unwrap();
+        assert_eq!(last_lines(&path), "  2\n  3\n  4\n  5\n  6");
+    }
+
+    #[test]
+    fn two_networks_of_a_second_have_different_moments() {
+        let second = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let moments = [0, 1].map(|micros| precise_moment(second + Duration::from_micros(micros)));
+        assert_eq!(
+            moments,
+            ["2001-09-09T01:46:40.000000Z", "2001-09-09T01:46:40.000001Z"]
+        );
+    }
 }

@@ -19,16 +19,35 @@ pub fn is_alive(pid: u32, directory: &Path) -> bool {
 
 /// The numbers of all processes whose command line names something in a folder; not this one.
 pub fn living_in(directory: &Path) -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
     let mut inside = directory.as_os_str().to_owned();
     inside.push("/");
-    let own = std::process::id();
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != own && is_alive(*pid, Path::new(&inside)))
+    others()
+        .filter(|pid| is_alive(*pid, Path::new(&inside)))
         .collect()
+}
+
+/// The numbers of all processes that wait for the end of a network in this folder; not this one.
+pub fn supervisors_of(directory: &Path) -> Vec<u32> {
+    let directory = directory.as_os_str().as_encoded_bytes();
+    others()
+        .filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            words
+                .windows(3)
+                .any(|three| three == [b"testnet", &b"supervise"[..], directory])
+        })
+        .collect()
+}
+
+/// The numbers of all processes but this one.
+fn others() -> impl Iterator<Item = u32> {
+    let own = std::process::id();
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(move |pid| *pid != own)
 }
 
 /// The names of what lives of a network.
