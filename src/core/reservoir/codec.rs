@@ -119,6 +119,14 @@ pub(super) fn encode_orphan(orphan: &Orphan) -> Vec<u8> {
     )
 }
 
+pub(super) fn encode_time(time: UnixSeconds) -> Vec<u8> {
+    codec::encode(VERSION, &time)
+}
+
+pub(super) fn read_time(value: &[u8]) -> Option<UnixSeconds> {
+    codec::decode(VERSION, value)
+}
+
 pub(super) fn encode_settled(settled: &Settled) -> Vec<u8> {
     codec::encode(
         VERSION,

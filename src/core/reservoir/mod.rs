@@ -264,6 +264,8 @@ pub struct Reservoir {
     pause: bool,
     /// `now` of the running step, in the seconds of the lives.
     time: UnixSeconds,
+    /// The latest of them that is on the disk.
+    kept_time: UnixSeconds,
     mono: Millis,
     /// What the running step has to be done.
     effects: Vec<Effect>,
@@ -286,6 +288,7 @@ impl Reservoir {
             next_sweep: now.mono.saturating_add(timing.sweep_ms),
             pause: false,
             time: now.wall,
+            kept_time: 0,
             mono: now.mono,
             effects: Vec::new(),
         }
@@ -355,7 +358,8 @@ impl Reservoir {
 
     /// Ends a step: the batch first, then the rest.
     fn finish(&mut self, out: &mut Vec<Effect>) {
-        let batch = persist::changes(&mut self.pools, &mut self.relay, self.mono);
+        let mut batch = persist::changes(&mut self.pools, &mut self.relay, self.mono);
+        self.keep_time(&mut batch);
         if !batch.is_empty() {
             out.push(Effect::Persist(batch));
         }

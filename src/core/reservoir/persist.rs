@@ -8,15 +8,17 @@
 //! | `V` | pay id | verified set |
 //! | `O` | pay id | payments without records (OrphanPayment) |
 //! | `C` | pay id | what verified a confirmed set, while its block may come off |
+//! | `T` | | the time that lives are counted in, every few minutes |
 //!
 //! A set carries its deadline; the indexes by transaction, by link and by deadline follow from
 //! the sets and are made at the start. One step is one batch, so what is acknowledged is whole.
 //! After a start every entry is checked against the chain before it counts.
 
 use super::caps::Caps;
+use super::clock::Clock;
 use super::codec::{
-    encode_asset, encode_orphan, encode_set, encode_settled, read_asset, read_orphan, read_set,
-    read_settled,
+    encode_asset, encode_orphan, encode_set, encode_settled, encode_time, read_asset, read_orphan,
+    read_set, read_settled, read_time,
 };
 use super::confirmed::Confirmed;
 use super::pools::{Key, Pools};
@@ -33,6 +35,10 @@ const PENDING: u8 = b'U';
 const VERIFIED: u8 = b'V';
 const ORPHANS: u8 = b'O';
 const SETTLED: u8 = b'C';
+const TIME: u8 = b'T';
+
+/// How often the time is kept while there is something that lapses, in seconds.
+const TIME_EVERY_S: u64 = 300;
 
 /// Entries that are read at a time.
 const CHUNK: usize = 1_000;
@@ -95,6 +101,7 @@ impl Reservoir {
         out: &mut Vec<Effect>,
     ) -> Result<Self, StoreFault> {
         let mut pools = Self::new(caps, timing, now);
+        pools.load_time(now, confirmed, out)?;
         let mut void = Batch::new();
         for letter in [ASSETS, PENDING, VERIFIED, ORPHANS, SETTLED] {
             let mut from = vec![letter];
@@ -159,6 +166,39 @@ impl Reservoir {
             }
         }
         Ok(all)
+    }
+
+    /// Keeps the time, so that a clock that is set back while no node runs lengthens no life by
+    /// more than a few minutes.
+    pub(super) fn keep_time(&mut self, batch: &mut Batch) {
+        let is_due = self.time >= self.kept_time.saturating_add(TIME_EVERY_S);
+        if is_due && self.pools.has_lapsing() {
+            self.kept_time = self.time;
+            batch.put(Pool::Reservoir, [TIME], encode_time(self.time));
+        }
+    }
+
+    /// Goes on from the time that was kept if the clock is behind it.
+    fn load_time(
+        &mut self,
+        now: Now,
+        confirmed: &Confirmed<'_>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), StoreFault> {
+        let kept = confirmed.view().get(Pool::Reservoir, &[TIME])?;
+        self.kept_time = kept.and_then(|value| read_time(&value)).unwrap_or_default();
+        if self.kept_time > now.wall {
+            out.push(Effect::Log(format!(
+                "the clock is {} s behind what it was when the node ran last; lives go on from then",
+                self.kept_time - now.wall
+            )));
+            self.clock = Clock::new(Now {
+                wall: self.kept_time,
+                ..now
+            });
+            self.time = self.kept_time;
+        }
+        Ok(())
     }
 
     /// Takes an entry of the store; whether it counts.

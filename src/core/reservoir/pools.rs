@@ -279,6 +279,11 @@ impl Pools {
         Some(settled)
     }
 
+    /// Whether there is anything that ends.
+    pub fn has_lapsing(&self) -> bool {
+        !self.lapses.is_empty()
+    }
+
     /// What ends next of one list.
     pub fn next_lapse(&self, list: Lapsing) -> Option<(UnixSeconds, Key)> {
         let lowest = Key::Asset(AssetId::default());

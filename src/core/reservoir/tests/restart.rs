@@ -21,6 +21,19 @@ fn every_pool_is_read_back_as_it_was() {
     assert!(loaded.relay.next().is_some());
 }
 
+#[test]
+fn a_clock_that_is_set_back_while_no_node_runs_lengthens_no_life() {
+    let mut world = World::new();
+    world.pending("a", 0..1);
+    world.pass(71 * HOUR_S);
+    world.now.wall -= 71 * HOUR_S;
+    let (pools, _) = world.loaded();
+    world.pools = pools;
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 1);
+    world.pass(2 * HOUR_S);
+    assert_eq!(world.pools.sizes().unverified_tx_entries, 0);
+}
+
 fn cleared(pools: &pools::Pools) -> pools::Pools {
     pools::Pools {
         verified_changed: false,
@@ -123,7 +136,7 @@ fn values_carry_a_version_and_keys_a_letter() {
         .filter(|(pool, ..)| *pool == Pool::Reservoir)
         .map(|(_, key, value)| (key[0], key.len(), value[0]))
         .collect();
-    assert_eq!(entries, vec![(b'A', 65, 1), (b'U', 49, 1)]);
+    assert_eq!(entries, vec![(b'A', 65, 1), (b'T', 1, 1), (b'U', 49, 1)]);
 }
 
 #[test]
