@@ -47,9 +47,12 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
         }
         if looked.elapsed() >= LOOK_AT_DESCRIPTORS {
             looked = Instant::now();
-            if memory::is_out_of_descriptors() {
-                let count = memory::close_connections();
-                log::warn!("hardly any descriptor is left, connections closed: {count}");
+            if memory::is_out_of_descriptors()
+                && let Some((address, count)) = memory::close_busiest()
+            {
+                log::warn!(
+                    "hardly any descriptor is left; connections with {address} closed: {count}"
+                );
             }
         }
         if stop.load(std::sync::atomic::Ordering::SeqCst) {

@@ -19,9 +19,9 @@
 //!
 //! A claim counts for nothing until the peer has served a block above our tip; a peer that fails is
 //! set back with growing pauses. One that is slow, or makes us walk down a long branch, has done
-//! nothing wrong: others are asked meanwhile, and the next time it may take twice as long. No block is taken off before its replacement is here. No state
-//! goes round without a pause: each round sets somebody back or moves the height. Nobody is set back
-//! for what he did not do: answers to questions that are no longer of interest, and blocks that came
+//! nothing wrong: others are asked meanwhile, and the next time it may take twice as long. No block
+//! is taken off before its replacement is here. No state goes round without a pause: each round sets
+//! somebody back or moves the height. Nobody is set back for what he did not do: answers to questions that are no longer of interest, and blocks that came
 //! another way meanwhile, are passed over. One block or branch is on its way into the ledger at a
 //! time, and nothing new is chosen before it is in or refused.
 //!
@@ -435,7 +435,7 @@ impl Connector {
         self.set_back.entry(key).or_default()
     }
 
-    /// The peer served what we took. That it is slow is remembered: it keeps its time.
+    /// The peer served what we took. That it is slow is remembered for now: it keeps its time.
     fn forgive(&mut self, key: &PeerPublicKey) {
         if let Some(mark) = self.set_back.get_mut(key) {
             mark.failures = 0;
@@ -685,6 +685,10 @@ impl Connector {
         self.forgive(&key);
         self.be_patient(now, &key);
         if is_done {
+            // It has shown all that it claimed: one delay is forgotten.
+            if let Some(mark) = self.set_back.get_mut(&key) {
+                mark.delays = mark.delays.saturating_sub(1);
+            }
             self.state = State::Choosing;
             return;
         }

@@ -1,6 +1,8 @@
 //! The processes of a test network. A process number that belongs to something else by now is left
-//! alone: its command line must name the folder.
+//! alone: it must be one of our programs, with a configuration of the folder.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,22 +10,31 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::client::network::Network;
 
-/// Whether a process lives and is the one of this folder.
-pub fn is_alive(pid: u32, directory: &Path) -> bool {
-    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
-        return false;
+/// The configuration file that a node or miner was started with; nothing for any other process.
+fn config_of(pid: u32) -> Option<PathBuf> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line
+        .split(|byte| *byte == 0)
+        .map(|word| Path::new(OsStr::from_bytes(word)));
+    // What lowers the priority may stand before the program.
+    let is_ours = |word: &Path| {
+        let name = word.file_name();
+        name.is_some_and(|name| name == "bitmarkd" || name == "recorderd")
     };
-    let wanted = directory.as_os_str().as_encoded_bytes();
-    !wanted.is_empty() && line.windows(wanted.len()).any(|part| part == wanted)
+    words.by_ref().take(4).find(|word| is_ours(word))?;
+    words.find(|word| *word == Path::new("--config-file"))?;
+    words.next().map(Path::to_owned)
 }
 
-/// The numbers of all processes whose command line names something in a folder; not this one.
+/// Whether a process lives and is a node or miner of this folder.
+pub fn is_alive(pid: u32, directory: &Path) -> bool {
+    let config = config_of(pid);
+    !directory.as_os_str().is_empty() && config.is_some_and(|path| path.starts_with(directory))
+}
+
+/// The numbers of all nodes and miners of a folder and those in it.
 pub fn living_in(directory: &Path) -> Vec<u32> {
-    let mut inside = directory.as_os_str().to_owned();
-    inside.push("/");
-    others()
-        .filter(|pid| is_alive(*pid, Path::new(&inside)))
-        .collect()
+    others().filter(|pid| is_alive(*pid, directory)).collect()
 }
 
 /// The numbers of all processes that wait for the end of a network in this folder; not this one.
@@ -81,5 +92,35 @@ pub fn end(all: &[(u32, PathBuf)], patience: Duration) {
     }
     for (pid, _) in living() {
         signal(*pid, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_program_that_names_the_folder_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bitmarkd.toml");
+        std::fs::write(&file, "").unwrap();
+        let mut other = std::process::Command::new("tail")
+            .arg("-f")
+            .arg(&file)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Named like one of ours, as a shell's argument may be.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 60; true", "bitmarkd --config-file"])
+            .arg(&file)
+            .spawn()
+            .unwrap();
+        let living = living_in(folder.path());
+        for child in [&mut other, &mut shell] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(living, Vec::<u32>::new());
     }
 }
