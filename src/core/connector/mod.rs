@@ -21,8 +21,8 @@
 //! set back with growing pauses. One that is slow, or makes us walk down a long branch, has done
 //! nothing wrong: others are asked meanwhile, and the next time it may take twice as long. No block
 //! is taken off before its replacement is here. No state goes round without a pause: each round sets
-//! somebody back or moves the height. Nobody is set back for what he did not do: answers to questions that are no longer of interest, and blocks that came
-//! another way meanwhile, are passed over. One block or branch is on its way into the ledger at a
+//! somebody back or moves the height. Nobody is set back for what he did not do: answers to questions
+//! that are no longer of interest, and blocks that came another way meanwhile, are passed over. One block or branch is on its way into the ledger at a
 //! time, and nothing new is chosen before it is in or refused.
 //!
 //! Bounds: [`AHEAD`] blocks wait, a branch has at most the fork protection and one block and
