@@ -37,17 +37,20 @@ pub fn living_in(directory: &Path) -> Vec<u32> {
     others().filter(|pid| is_alive(*pid, directory)).collect()
 }
 
+/// Whether a process lives and waits for the end of a network in this folder.
+fn is_supervisor(pid: u32, directory: &Path) -> bool {
+    let directory = directory.as_os_str().as_encoded_bytes();
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    words
+        .windows(3)
+        .any(|three| three == [b"testnet", &b"supervise"[..], directory])
+}
+
 /// The numbers of all processes that wait for the end of a network in this folder; not this one.
 pub fn supervisors_of(directory: &Path) -> Vec<u32> {
-    let directory = directory.as_os_str().as_encoded_bytes();
     others()
-        .filter(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-            words
-                .windows(3)
-                .any(|three| three == [b"testnet", &b"supervise"[..], directory])
-        })
+        .filter(|pid| is_supervisor(*pid, directory))
         .collect()
 }
 
@@ -81,7 +84,10 @@ fn signal(pid: u32, signal: Signal) {
 
 /// Asks all to end, waits, and then makes them.
 pub fn end(all: &[(u32, PathBuf)], patience: Duration) {
-    let living = || all.iter().filter(|(pid, folder)| is_alive(*pid, folder));
+    let living = || {
+        all.iter()
+            .filter(|(pid, folder)| is_alive(*pid, folder) || is_supervisor(*pid, folder))
+    };
     for (pid, _) in living() {
         signal(*pid, Signal::TERM);
     }
