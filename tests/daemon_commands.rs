@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -711,17 +711,19 @@ fn supervisor(folder: &Path, seconds: &str, started: &str) -> Child {
 }
 
 /// Waits for the end of a process; kills it when it does not come.
-fn ends(child: &mut Child) -> bool {
-    let end = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < end {
-        if child.try_wait().unwrap().is_some() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
+fn ends(mut child: Child) -> bool {
+    let pid = rustix::process::Pid::from_child(&child);
+    let (tell, ended) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        child.wait().unwrap();
+        let _ = tell.send(());
+    });
+    let has_ended = ended.recv_timeout(Duration::from_secs(20)).is_ok();
+    if !has_ended {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
-    let _ = child.kill();
-    let _ = child.wait();
-    false
+    waiting.join().unwrap();
+    has_ended
 }
 
 /// What `nodes.json` holds of a network whose processes are gone.
@@ -741,9 +743,9 @@ fn the_end_of_a_test_network_leaves_the_next_one_alone() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join(".bitmarkd-testnet"), "").unwrap();
     network_file(&folder, "second");
-    assert!(ends(&mut supervisor(&folder, "0", "first")));
+    assert!(ends(supervisor(&folder, "0", "first")));
     assert!(folder.join("nodes.json").exists());
-    assert!(ends(&mut supervisor(&folder, "0", "second")));
+    assert!(ends(supervisor(&folder, "0", "second")));
     assert!(!folder.join("nodes.json").exists());
 }
 
@@ -754,13 +756,13 @@ fn stopping_a_test_network_ends_what_waits_for_its_end() {
     std::fs::create_dir(&folder).unwrap();
     let stop = ["testnet", "stop", "--directory", "net"];
     for is_known in [true, false] {
-        let mut waiting = supervisor(&folder, "600", "first");
+        let waiting = supervisor(&folder, "600", "first");
         if is_known {
             network_file(&folder, "second");
         }
         let shown = out(&place.program().args(stop).assert().success());
         assert_eq!(shown, "stopped\n");
-        assert!(ends(&mut waiting));
+        assert!(ends(waiting));
     }
     let shown = out(&place.program().args(stop).assert().success());
     assert_eq!(shown, "no test network is there\n");

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod connector;
 pub mod currency;
 pub mod engine;
+pub mod guard;
 pub mod id;
 pub mod keys;
 pub mod ledger;

@@ -1,65 +1,16 @@
-//! What the process holds in memory and in descriptors, and what is done when it is too much:
-//! network connections are closed, which gives back what they hold; for memory all of them, for
-//! descriptors those with the address that has most. A message in many frames is held whole
+//! What the process holds in memory and in descriptors, and closing network connections, which
+//! gives back what they hold. When, and which, `core::guard` decides. A message in many frames is held whole
 //! by the library before anybody here sees it; nothing else keeps one peer from filling the memory
 //! with one that never ends.
 //!
 //! Peers connect again by themselves. It never closes files, pipes or sockets of this machine.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use nix::sys::socket::{self, Shutdown, SockaddrIn, SockaddrIn6, SockaddrStorage};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// How long memory takes to come back after the connections are closed.
-const SETTLING: Duration = Duration::from_secs(2);
-
-/// Decides when the connections are closed.
-///
-/// What stays after that is no connection's: only another quarter of the limit beyond it closes
-/// them again, until the memory is well below the limit.
-#[derive(Debug)]
-pub struct Guard {
-    limit: u64,
-    allowed: u64,
-    closed: Option<Instant>,
-}
-
-impl Guard {
-    /// A guard for a limit in bytes; 0: none.
-    #[must_use]
-    pub const fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            allowed: limit,
-            closed: None,
-        }
-    }
-
-    /// Whether the connections are to be closed, now that the process holds `resident` bytes.
-    pub fn is_over(&mut self, now: Instant, resident: u64) -> bool {
-        if self.limit == 0 {
-            return false;
-        }
-        if let Some(closed) = self.closed {
-            if now.duration_since(closed) < SETTLING {
-                return false;
-            }
-            self.closed = None;
-            self.allowed = self.limit.max(resident.saturating_add(self.limit / 4));
-        }
-        if resident <= self.limit - self.limit / 4 {
-            self.allowed = self.limit;
-        }
-        let over = resident > self.allowed;
-        if over {
-            self.closed = Some(now);
-        }
-        over
-    }
-}
+use crate::core::guard;
 
 /// Bytes of memory that the process has in use; nothing where the system does not tell.
 #[must_use]
@@ -88,11 +39,7 @@ pub fn close_busiest() -> Option<(IpAddr, usize)> {
     let peers: Vec<(i32, IpAddr)> = descriptors()
         .filter_map(|number| Some((number, peer(number)?)))
         .collect();
-    let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    for (_, address) in &peers {
-        *counts.entry(*address).or_default() += 1;
-    }
-    let (busiest, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let busiest = guard::busiest(peers.iter().map(|(_, address)| *address))?;
     let of_it = peers.iter().filter(|(_, address)| *address == busiest);
     Some((busiest, of_it.filter(|(number, _)| close(*number)).count()))
 }
@@ -136,7 +83,7 @@ pub fn raise_descriptor_limit() {
 #[must_use]
 pub fn is_out_of_descriptors() -> bool {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    descriptors().count() as u64 > most - most / 8
+    guard::is_nearly_full(descriptors().count() as u64, most)
 }
 
 /// Ends a descriptor's connection, if it has one over the network.
@@ -152,35 +99,6 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn what_is_under_the_limit_is_left_alone() {
-        let now = Instant::now();
-        assert!(!Guard::new(100 * MIB).is_over(now, 100 * MIB));
-        assert!(!Guard::new(0).is_over(now, u64::MAX));
-    }
-
-    #[test]
-    fn connections_are_closed_again_only_for_what_came_after() {
-        let mut guard = Guard::new(100 * MIB);
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        assert!(guard.is_over(at(0), 101 * MIB));
-        // It takes a while to come back.
-        assert!(!guard.is_over(at(100), 150 * MIB));
-        // This much is not the connections'.
-        assert!(!guard.is_over(at(2100), 120 * MIB));
-        assert!(!guard.is_over(at(2200), 145 * MIB));
-        assert!(guard.is_over(at(2300), 146 * MIB));
-        // Well below the limit all is as at first.
-        assert!(!guard.is_over(at(5000), 50 * MIB));
-        assert!(guard.is_over(at(5100), 101 * MIB));
-        // What swings about the limit closes them once.
-        let mut guard = Guard::new(100 * MIB);
-        let swinging = [98, 98, 102].iter().cycle().zip(0..180);
-        let closed = swinging.filter(|(mib, second)| guard.is_over(at(second * 1000), **mib * MIB));
-        assert_eq!(closed.count(), 1);
-    }
 
     #[test]
     fn a_process_knows_its_size() {

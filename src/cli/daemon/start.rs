@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::core::guard::Guard;
+use crate::core::time::Millis;
 use crate::node::Node;
 use crate::shell::files::config::Config;
 use crate::shell::files::pidfile::PidFile;
@@ -15,6 +17,10 @@ use crate::shell::{logging, memory};
 const LOOK: Duration = Duration::from_millis(100);
 /// How often open descriptors are counted.
 const LOOK_AT_DESCRIPTORS: Duration = Duration::from_secs(5);
+
+fn elapsed_ms(since: Instant) -> Millis {
+    Millis::try_from(since.elapsed().as_millis()).unwrap_or(Millis::MAX)
+}
 
 /// Runs the node.
 ///
@@ -31,12 +37,13 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let _pid = config.pidfile.as_deref().map(PidFile::create).transpose()?;
     let mut node = Node::start(config, Some(log), accept_fork)?;
     let limit = config.peering.memory_mebibytes.saturating_mul(1 << 20);
-    let mut guard = memory::Guard::new(limit);
+    let begin = Instant::now();
+    let mut guard = Guard::new(limit);
     memory::raise_descriptor_limit();
     let mut looked = Instant::now();
     let fault = loop {
         if let Some(resident) = memory::resident()
-            && guard.is_over(Instant::now(), resident)
+            && guard.is_over(elapsed_ms(begin), resident)
         {
             let count = memory::close_connections();
             let mebibytes = resident >> 20;

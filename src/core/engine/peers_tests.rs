@@ -3,57 +3,24 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::core::chain::LOCAL;
-use crate::core::engine::{Input, Settings, Timing};
-use crate::core::reservoir::Caps;
+use crate::core::engine::{Input, Settings, tests};
 use crate::core::state::MemoryStore;
 use crate::core::time::Now;
 use crate::core::wire::connection::Connection;
 
 const DYNAMIC: usize = 4;
 
+/// A node that connects the peers it hears of.
 fn settings() -> Settings {
-    let key = PeerPublicKey([1; 32]);
-    Settings {
-        chain: &LOCAL,
-        announce: announce::Setup {
-            key: key.0,
-            listeners: Vec::new(),
-            rpc: None,
-            configured: BTreeSet::new(),
-            prefer_ipv6: true,
-        },
-        own: upstream::Own {
-            key,
-            listeners: Vec::new(),
-        },
-        connect: Vec::new(),
+    let mut settings = Settings {
         dynamic_connections: true,
         subscribe: Vec::new(),
-        caps: Caps::default(),
-        timing: Timing {
-            announce: announce::Timing::default(),
-            connector: connector::Timing {
-                cycle_ms: 15_000,
-                minimum_upstreams: 3,
-                blocks_per_cycle: 200,
-                fork_protection: 60,
-                sampling_limit: 10,
-            },
-            upstream: upstream::Timing {
-                cycle_ms: 30_000,
-                timeout_ms: 60_000,
-                question_ms: 60_000,
-            },
-            dynamic_upstreams: DYNAMIC,
-            rebroadcast_ms: 900_000,
-            sweep_ms: 300_000,
-            heartbeat_ms: 60_000,
-            subscription_silence_ms: 120_000,
-        },
-        mining: None,
-        seed: [7; 32],
-    }
+        ..tests::settings()
+    };
+    settings.timing.dynamic_upstreams = DYNAMIC;
+    settings.timing.connector.minimum_upstreams = 3;
+    settings.timing.upstream.question_ms = 60_000;
+    settings
 }
 
 /// A node among peers, of which some are there and the others are silent.

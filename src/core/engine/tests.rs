@@ -22,7 +22,7 @@ fn peer(byte: u8) -> StaticPeer {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let key = PeerPublicKey([1; 32]);
     Settings {
         chain: &LOCAL,

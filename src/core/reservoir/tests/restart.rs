@@ -139,25 +139,28 @@ fn values_carry_a_version_and_keys_a_letter() {
     assert_eq!(entries, vec![(b'A', 65, 1), (b'T', 1, 1), (b'U', 49, 1)]);
 }
 
+impl World {
+    /// A block with asset `a` and an issue of it goes in, and comes off while no node runs.
+    fn comes_and_goes(&mut self, issue: Vec<u8>) -> TxId {
+        self.asset_in_block("a", true);
+        let id = self.confirm(&issue, 7);
+        let asset = ledger::Confirmed::Asset(AssetId::of(b"a"));
+        self.stored(7, vec![asset, ledger::Confirmed::Issue(id)]);
+        let before = self.store.clone();
+        self.asset_in_block("a", false);
+        self.unconfirm(&id);
+        self.taken_off_while_stopped(&before, &[packed_asset("a"), issue]);
+        id
+    }
+}
+
 #[test]
 fn a_set_whose_asset_comes_off_while_no_node_runs_stays() {
     let mut world = World::new();
     let pay_id = world.pending("a", 0..2);
     world.pay(pay_id);
     let other = Record::BitmarkIssue(issue_of(5, "a", 9)).pack_unchecked();
-    world.asset_in_block("a", true);
-    let id = world.confirm(&other, 7);
-    world.stored(
-        7,
-        vec![
-            ledger::Confirmed::Asset(AssetId::of(b"a")),
-            ledger::Confirmed::Issue(id),
-        ],
-    );
-    let before = world.store.clone();
-    world.asset_in_block("a", false);
-    world.unconfirm(&id);
-    world.taken_off_while_stopped(&before, &[packed_asset("a"), other]);
+    let id = world.comes_and_goes(other);
     assert_eq!(world.pools.set_status(&pay_id), Status::Verified);
     assert_eq!(world.status(&id), Status::Pending);
 }
@@ -182,19 +185,7 @@ fn a_set_of_which_a_part_comes_off_while_no_node_runs_is_whole_again() {
     let pay_id = world.pending("a", 0..2);
     world.pay(pay_id);
     let one = issue("a", 0);
-    world.asset_in_block("a", true);
-    let id = world.confirm(&one, 7);
-    world.stored(
-        7,
-        vec![
-            ledger::Confirmed::Asset(AssetId::of(b"a")),
-            ledger::Confirmed::Issue(id),
-        ],
-    );
-    let before = world.store.clone();
-    world.asset_in_block("a", false);
-    world.unconfirm(&id);
-    world.taken_off_while_stopped(&before, &[packed_asset("a"), one]);
+    let id = world.comes_and_goes(one);
     assert_eq!(world.status(&id), Status::Verified);
     assert_eq!(world.status(&TxId::of(&issue("a", 1))), Status::Verified);
 }
