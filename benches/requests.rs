@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bitmarkd::cli::daemon::testnet::make::{self, Plan, Ports};
+use bitmarkd::cli::daemon::testnet::make::{self, Plan};
+use bitmarkd::cli::daemon::testnet::ports::Ports;
 use bitmarkd::node::Node;
 use bitmarkd::shell::files::config::{Config, Variables};
 use bitmarkd::shell::zmq::monitor::Event;
@@ -74,7 +75,7 @@ fn main() {
     let mut ports = Ports::default();
     let plan = Plan::new(folder.path(), "n1", &mut ports).expect("ports");
     make::write_node(&plan, std::slice::from_ref(&plan), "devnet", 1).expect("a folder");
-    drop(ports);
+    ports.release();
     let path = plan.directory.join("bitmarkd.toml");
     let variables = Variables::new(&[], []).expect("none");
     let config = Config::load(&path, &variables).expect("a configuration");

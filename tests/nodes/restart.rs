@@ -60,7 +60,7 @@ fn twenty_kills_during_load_lose_nothing_that_was_acknowledged() {
                 // The last one of a round is under way when the end comes.
                 let (sent, kill) = crossbeam_channel::bounded(1);
                 let node = &mut stage.nodes[0];
-                let own = Asker::with_timeout(node, "devnet", Duration::from_secs(3));
+                let own = Asker::with_timeout(node, "devnet", Duration::from_secs(1));
                 own.ask("N", &[]).expect("the connection stands");
                 let packed_again = packed.clone();
                 let asking = std::thread::spawn(move || {

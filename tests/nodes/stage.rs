@@ -6,11 +6,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bitmarkd::cli::client::network::{IdentityEntry, Miner, Network};
-use bitmarkd::cli::daemon::testnet::make::{self, Plan, Ports};
+use bitmarkd::cli::daemon::testnet::make::{self, Plan};
+use bitmarkd::cli::daemon::testnet::ports::Ports;
 use bitmarkd::core::chain::Chain;
 use bitmarkd::shell::control;
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
+use rustix::process::{WaitId, WaitIdOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -43,6 +45,7 @@ pub struct Stage {
     pub nodes: Vec<TestNode>,
     pub identity: IdentityEntry,
     miners: Vec<Process>,
+    _ports: Ports,
 }
 
 /// Asks again and again until the answer is the one wanted.
@@ -76,6 +79,7 @@ impl Stage {
         for plan in &plans {
             make::write_node(plan, &plans, chain, now()).unwrap();
         }
+        ports.release();
         let identity = make::write_identity(folder.path()).unwrap();
         let nodes = plans
             .into_iter()
@@ -90,6 +94,7 @@ impl Stage {
             nodes,
             identity,
             miners: Vec::new(),
+            _ports: ports,
         };
         stage.write_network();
         stage
@@ -245,6 +250,19 @@ impl TestNode {
         self.process.as_ref().unwrap().0.id()
     }
 
+    /// Fails with what it printed if it ended by itself.
+    fn expect_alive(&self) {
+        let process = self.process.as_ref().expect("it was started");
+        let id = rustix::process::Pid::from_child(&process.0);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = rustix::process::waitid(WaitId::Pid(id), options).unwrap();
+        if let Some(ended) = ended {
+            let output = self.plan.directory.join("output.txt");
+            let output = std::fs::read_to_string(output).unwrap();
+            panic!("{} ended: {ended:?}\n{output}", self.plan.name);
+        }
+    }
+
     /// `kill -9`
     pub fn kill(&mut self) {
         self.process = None;
@@ -279,6 +297,7 @@ impl TestNode {
 
     pub fn wait_status(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         eventually(&format!("{what} at {}", self.plan.name), || {
+            self.expect_alive();
             self.status().filter(|status| is(status))
         })
     }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -24,8 +25,11 @@ pub const MAX_LINE: u64 = 64 * 1024;
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 /// Longest path of a socket that the system takes, in bytes.
 const MAX_PATH: usize = 107;
-/// Between two looks for a client, or for the end.
-const LOOK: Duration = Duration::from_millis(50);
+/// Before the next look for a client where the last one failed, as without descriptors.
+const PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 /// Clients at a time.
 const MAX_CLIENTS: usize = 8;
 /// A client that says nothing for so long is let go.
@@ -59,6 +63,8 @@ pub struct ControlServer {
     path: PathBuf,
     inode: u64,
     stop: Arc<AtomicBool>,
+    /// Its end wakes the thread.
+    bell: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -89,13 +95,15 @@ impl ControlServer {
         let inode = std::fs::symlink_metadata(path)?.ino();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (bell, ear) = UnixStream::pair()?;
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || accept(&listener, &handler, &stopped))?;
+            .spawn(move || accept(&listener, &ear, &handler, &stopped))?;
         Ok(Self {
             path: path.to_owned(),
             inode,
             stop,
+            bell: Some(bell),
             thread: Some(thread),
         })
     }
@@ -103,6 +111,7 @@ impl ControlServer {
     /// Ends it and removes the socket.
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
+        self.bell = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
             // Another node may have taken the name meanwhile.
@@ -143,8 +152,11 @@ pub fn check_path(path: &Path) -> io::Result<()> {
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
     // Short: the path of the socket inside is bounded, too.
     let folder = path.with_file_name(format!(".{}", std::process::id()));
-    std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let inside = folder.join("s");
+    // One that was killed here may have left them, with a number that is ours now.
+    let _ = std::fs::remove_file(&inside);
+    let _ = std::fs::remove_dir(&folder);
+    std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let bound = UnixListener::bind(&inside).and_then(|listener| {
         std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o600))?;
         std::fs::rename(&inside, path)?;
@@ -164,12 +176,23 @@ impl Drop for PlaceGuard {
     }
 }
 
-fn accept(listener: &UnixListener, handler: &Handler, stop: &Arc<AtomicBool>) {
+fn accept(listener: &UnixListener, ear: &UnixStream, handler: &Handler, stop: &Arc<AtomicBool>) {
     let clients = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::SeqCst) {
-        let Ok((mut stream, _)) = listener.accept() else {
-            std::thread::sleep(LOOK);
-            continue;
+        let mut stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                let mut sources = [
+                    PollFd::new(ear, PollFlags::IN),
+                    PollFd::new(listener, PollFlags::IN),
+                ];
+                if e.kind() == io::ErrorKind::WouldBlock {
+                    let _ = poll(&mut sources, None);
+                } else {
+                    let _ = poll(&mut sources[..1], Some(&PAUSE));
+                }
+                continue;
+            }
         };
         if stream.set_nonblocking(false).is_err() {
             continue;
@@ -302,6 +325,18 @@ mod tests {
         assert!(path.exists(), "what a dead process left behind");
         let _second = ControlServer::start(&path, echo()).unwrap();
         assert!(call(&path, &json!({})).is_ok());
+    }
+
+    #[test]
+    fn what_a_start_that_was_killed_left_behind_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let left = folder.path().join(format!(".{}", std::process::id()));
+        std::fs::create_dir(&left).unwrap();
+        drop(UnixListener::bind(left.join("s")).unwrap());
+        let _server = ControlServer::start(&path, echo()).unwrap();
+        assert!(call(&path, &json!({})).is_ok());
+        assert!(!left.exists());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use super::ports::Ports;
 use super::{moment, precise_moment, write_json};
 use crate::cli::client::identity as identities;
 use crate::cli::client::network::{
@@ -26,25 +26,6 @@ use crate::shell::zmq::requester::fresh_key;
 
 const NODE: &str = include_str!("../../../../testnet/node.toml");
 const RECORDER: &str = include_str!("../../../../testnet/recorder.toml");
-
-/// Ports that are free; they are held until all are chosen.
-#[derive(Debug, Default)]
-pub struct Ports(Vec<TcpListener>);
-
-impl Ports {
-    /// A free port.
-    ///
-    /// # Errors
-    /// The host has none, or is no address of this machine.
-    pub fn take(&mut self, host: &str) -> anyhow::Result<u16> {
-        let listener = TcpListener::bind((host, 0)).with_context(|| {
-            format!("no port on {host}: a test network needs IPv4 and IPv6 on loopback")
-        })?;
-        let port = listener.local_addr()?.port();
-        self.0.push(listener);
-        Ok(port)
-    }
-}
 
 /// A node to be: its folder, keys and ports.
 #[derive(Debug, Clone)]
@@ -241,7 +222,7 @@ pub fn network(
     let first = plans.first().context("a network has nodes")?;
     write_miner(&miner_directory, first, chain)?;
     let identity = write_identity(&directory)?;
-    drop(ports);
+    ports.release();
 
     let mut nodes = Vec::new();
     for plan in &plans {

@@ -3,6 +3,7 @@
 //! It ends by itself when its time is over. One at a time in a folder.
 
 pub mod make;
+pub mod ports;
 pub mod process;
 
 use std::path::{Path, PathBuf};
