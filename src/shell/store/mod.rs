@@ -6,6 +6,7 @@
 //! it is used leaves a mark beside it: the next opening reads all of it first.
 
 mod flusher;
+mod snapshots;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -116,10 +117,13 @@ impl Store {
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
+        snapshots::remove_half_written(path).map_err(|e| failed(&e))?;
         let first = match open_sled(path, cache_bytes) {
             Ok(db) => Self::on(db, path).checked(),
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
-            Err(e) if is_damage(&e) => Err(e.to_string()),
+            Err(e) if is_damage(&e) => {
+                Self::from_log(path, cache_bytes).ok_or_else(|| e.to_string())
+            }
             // No room, no descriptors, no permission: the store itself may be whole.
             Err(e) => return Err(failed(&e)),
         };
@@ -134,6 +138,23 @@ impl Store {
         };
         store.layout(&name)?;
         Ok(Opened { store, set_aside })
+    }
+
+    /// Opens a store again without its snapshots, if that is what is damaged: all of it can be
+    /// read then.
+    fn from_log(path: &Path, cache_bytes: u64) -> Option<Self> {
+        if !snapshots::put_aside(path).ok()? {
+            return None;
+        }
+        let store = Self::on(open_sled(path, cache_bytes).ok()?, path);
+        let store = store.checked().ok()?;
+        store.is_whole().then(|| {
+            log::warn!(
+                "{}: its snapshot could not be read; the log was read instead",
+                path.display()
+            );
+            store
+        })
     }
 
     /// Moves a folder out of the way.
@@ -460,5 +481,91 @@ mod tests {
         assert!(again.set_aside.is_none() && !again.store.mark.exists());
         let found = again.store.scan(Pool::Blocks, &[], &[], 1000).unwrap();
         assert_eq!(found, entries);
+    }
+
+    fn contents(store: &Store) -> Vec<Entry> {
+        store.scan(Pool::Blocks, &[], &[], usize::MAX).unwrap()
+    }
+
+    fn snapshot_of(path: &Path) -> PathBuf {
+        let mut found = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        found
+            .find(|path| path.to_string_lossy().contains("/snap."))
+            .expect("the library has written one")
+    }
+
+    /// Entries written, replaced and removed over several openings, so that the library has used
+    /// parts of its file again.
+    fn worn(path: &Path) -> Vec<Entry> {
+        for round in 0..6_u32 {
+            let store = Store::open(path, CACHE_BYTES).unwrap().store;
+            for n in 0..400_u32 {
+                let key = (n * 7 % 300).to_be_bytes();
+                let mut batch = Batch::new();
+                if (n + round) % 5 == 0 {
+                    batch.delete(Pool::Blocks, key);
+                } else {
+                    let length = 100 + (n * 37 + round * 911) as usize % 6000;
+                    batch.put(Pool::Blocks, key, vec![(n + round) as u8; length]);
+                }
+                store.apply(&batch).unwrap();
+            }
+            store.flush().unwrap();
+        }
+        contents(&Store::open(path, CACHE_BYTES).unwrap().store)
+    }
+
+    #[test]
+    fn an_end_while_a_snapshot_is_written_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let entries = worn(&path);
+        let snapshot = snapshot_of(&path);
+        let whole = std::fs::read(&snapshot).unwrap();
+        let half = PathBuf::from(format!("{}.generating", snapshot.display()));
+        let longer = [whole.as_slice(), b"of one that was longer"].concat();
+        let nothing = Vec::new();
+        for left_behind in [&nothing, &whole[..whole.len() / 2].to_vec(), &longer] {
+            std::fs::write(&half, left_behind).unwrap();
+            let again = Store::open(&path, CACHE_BYTES).unwrap();
+            assert!(again.set_aside.is_none());
+            assert!(!half.exists());
+            assert_eq!(contents(&again.store), entries);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_read_is_passed_over_and_the_log_read_instead() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let entries = worn(&path);
+        let snapshot = snapshot_of(&path);
+        for damaged in [b"".as_slice(), b"short", &[7; 100]] {
+            std::fs::write(&snapshot, damaged).unwrap();
+            let again = Store::open(&path, CACHE_BYTES).unwrap();
+            assert!(again.set_aside.is_none());
+            assert_eq!(contents(&again.store), entries);
+            drop(again);
+            assert_eq!(
+                contents(&Store::open(&path, CACHE_BYTES).unwrap().store),
+                entries
+            );
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_another_process_writes_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let _held = Store::open(&path, CACHE_BYTES).unwrap();
+        let half = path.join("snap.0000000000000001.generating");
+        std::fs::write(&half, b"half").unwrap();
+        assert!(matches!(
+            Store::open(&path, CACHE_BYTES),
+            Err(StoreError::InUse(_))
+        ));
+        assert!(half.exists());
     }
 }
