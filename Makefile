@@ -11,7 +11,7 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup build check test vectors testnet testnet-status testnet-stop certs bench fuzz soak
+.PHONY: help setup build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: setup ## formatting, lints, all tests, documentation; prints its time
 
 vectors: setup ## every vector file; DIR=FOLDER runs the same tests over another folder
 	VECTORS_DIR=$(if $(DIR),$(abspath $(DIR)),$(CURDIR)/proto/vectors) $(CARGO) test --locked --test vectors -- --nocapture --test-threads=1
+
+sim: ROUNDS = 200
+sim: setup ## random lives of simulated networks: ROUNDS=200 FIRST=0, or SEED=n repeats one with a trace
+	$(if $(SEED),SEED=$(SEED)) ROUNDS=$(ROUNDS) FIRST=$(or $(FIRST),0) $(CARGO) test --locked --release --test sim -- --nocapture
 
 testnet: build ## starts a test network: NODES=4…16, CHAIN=devnet|local, HOURS=4 (0: no end)
 	@$(RELEASE)/bitmarkd testnet start --nodes $(NODES) --chain $(CHAIN) --hours $(HOURS) --directory $(RUN)

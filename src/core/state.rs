@@ -299,9 +299,9 @@ impl View for Overlay<'_> {
 }
 
 /// A store in memory: what tests and the simulator use as the disk.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
-    entries: BTreeMap<(Pool, Vec<u8>), Vec<u8>>,
+    pools: BTreeMap<Pool, BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl MemoryStore {
@@ -314,12 +314,13 @@ impl MemoryStore {
     /// Applies all changes of `batch`.
     pub fn apply(&mut self, batch: &Batch) {
         for (pool, key, value) in batch.iter() {
+            let entries = self.pools.entry(pool).or_default();
             match value {
                 Some(value) => {
-                    self.entries.insert((pool, key.to_vec()), value.to_vec());
+                    entries.insert(key.to_vec(), value.to_vec());
                 }
                 None => {
-                    self.entries.remove(&(pool, key.to_vec()));
+                    entries.remove(key);
                 }
             }
         }
@@ -327,15 +328,30 @@ impl MemoryStore {
 
     /// Every entry in the order of pool and key.
     pub fn iter(&self) -> impl Iterator<Item = (Pool, &[u8], &[u8])> {
-        self.entries
-            .iter()
-            .map(|((pool, key), value)| (*pool, key.as_slice(), value.as_slice()))
+        self.pools.iter().flat_map(|(pool, entries)| {
+            entries
+                .iter()
+                .map(|(key, value)| (*pool, key.as_slice(), value.as_slice()))
+        })
     }
 }
 
+impl PartialEq for MemoryStore {
+    fn eq(&self, other: &Self) -> bool {
+        // A pool that has lost all its entries is as one that never had any.
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for MemoryStore {}
+
 impl View for MemoryStore {
     fn get(&self, pool: Pool, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
-        Ok(self.entries.get(&(pool, key.to_vec())).cloned())
+        Ok(self
+            .pools
+            .get(&pool)
+            .and_then(|entries| entries.get(key))
+            .cloned())
     }
 
     fn scan(
@@ -346,22 +362,26 @@ impl View for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreFault> {
         let start = prefix.max(from).to_vec();
-        Ok(self
-            .entries
-            .range((pool, start)..)
-            .take_while(|((at, key), _)| *at == pool && key.starts_with(prefix))
+        let entries = self.pools.get(&pool).map(|entries| entries.range(start..));
+        Ok(entries
+            .into_iter()
+            .flatten()
+            .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)
-            .map(|((_, key), value)| (key.clone(), value.clone()))
+            .map(|(key, value)| (key.clone(), value.clone()))
             .collect())
     }
 
     fn last(&self, pool: Pool) -> Result<Option<Entry>, StoreFault> {
+        let last = self.pools.get(&pool).and_then(BTreeMap::last_key_value);
+        Ok(last.map(|(key, value)| (key.clone(), value.clone())))
+    }
+
+    fn contains(&self, pool: Pool, key: &[u8]) -> Result<bool, StoreFault> {
         Ok(self
-            .entries
-            .iter()
-            .rev()
-            .find(|((at, _), _)| *at == pool)
-            .map(|((_, key), value)| (key.clone(), value.clone())))
+            .pools
+            .get(&pool)
+            .is_some_and(|entries| entries.contains_key(key)))
     }
 }
 

@@ -16,9 +16,9 @@ use crate::core::keys::{PeerPrivateKey, PeerPublicKey, PrivateKey};
 use crate::core::mining::assembly::Foundation;
 use crate::core::mining::machine as mining;
 use crate::core::record::{self, BlockFoundation, Record};
-use crate::core::reservoir::{Caps, SWEEP_MS};
+use crate::core::reservoir::Caps;
+use crate::core::upstream;
 use crate::core::wire::connection::{Connection, pack_list};
-use crate::core::{connector, upstream};
 use crate::shell::files::config::{Address, Config, Connect, Nodes};
 use crate::shell::files::identity::{self, IdentityError};
 use crate::shell::files::{certificate, dns};
@@ -139,7 +139,7 @@ pub fn read(config: &Config) -> anyhow::Result<Setup> {
         dynamic_connections: peering.dynamic_connections,
         subscribe,
         caps: caps(config),
-        timing: timing(config),
+        timing: Timing::from(&config.timing),
         mining,
         seed,
     };
@@ -241,30 +241,6 @@ pub fn caps(config: &Config) -> Caps {
         sets_per_owner: reservoir.sets_per_owner,
         assets: reservoir.assets,
         orphan_payments: reservoir.orphan_payments,
-    }
-}
-
-fn timing(config: &Config) -> Timing {
-    let timing = &config.timing;
-    Timing {
-        announce: timing.announce(),
-        connector: connector::Timing {
-            cycle_ms: timing.connector_cycle_ms,
-            minimum_upstreams: timing.minimum_upstreams,
-            blocks_per_cycle: timing.blocks_per_cycle,
-            fork_protection: timing.fork_protection_blocks,
-            sampling_limit: timing.sampling_limit,
-        },
-        upstream: upstream::Timing {
-            cycle_ms: timing.upstream_cycle_ms,
-            timeout_ms: timing.upstream_timeout_ms,
-            question_ms: timing.upstream_timeout_ms.min(timing.question_ms),
-        },
-        dynamic_upstreams: timing.dynamic_upstreams,
-        rebroadcast_ms: timing.rebroadcast_ms,
-        sweep_ms: SWEEP_MS,
-        heartbeat_ms: timing.heartbeat_ms,
-        subscription_silence_ms: timing.subscription_silence_ms,
     }
 }
 

@@ -334,6 +334,20 @@ impl Engine {
         &self.ledger
     }
 
+    /// The unconfirmed records.
+    #[must_use]
+    pub const fn reservoir(&self) -> &Reservoir {
+        &self.reservoir
+    }
+
+    /// The outgoing peers: whom each place is for, and whether that peer is registered.
+    pub fn upstreams(&self) -> impl Iterator<Item = (PeerPublicKey, bool)> + '_ {
+        self.upstreams.iter().filter_map(|place| {
+            let (key, _) = place.upstream.target()?;
+            Some((key, place.upstream.is_registered()))
+        })
+    }
+
     /// The peer file to write at the end, if enough is known.
     #[must_use]
     pub fn peer_file(&self, now: Now) -> Option<String> {

@@ -5,8 +5,9 @@ use crate::core::chain::Chain;
 use crate::core::connector;
 use crate::core::keys::PeerPublicKey;
 use crate::core::mining::machine as mining;
-use crate::core::reservoir::Caps;
+use crate::core::reservoir::{Caps, SWEEP_MS};
 use crate::core::time::Millis;
+use crate::core::timing;
 use crate::core::upstream;
 use crate::core::wire::connection::Connection;
 
@@ -38,6 +39,31 @@ pub struct Timing {
     pub heartbeat_ms: Millis,
     /// A publisher that says nothing for so long is connected anew.
     pub subscription_silence_ms: Millis,
+}
+
+impl From<&timing::Timing> for Timing {
+    fn from(timing: &timing::Timing) -> Self {
+        Self {
+            announce: timing.announce(),
+            connector: connector::Timing {
+                cycle_ms: timing.connector_cycle_ms,
+                minimum_upstreams: timing.minimum_upstreams,
+                blocks_per_cycle: timing.blocks_per_cycle,
+                fork_protection: timing.fork_protection_blocks,
+                sampling_limit: timing.sampling_limit,
+            },
+            upstream: upstream::Timing {
+                cycle_ms: timing.upstream_cycle_ms,
+                timeout_ms: timing.upstream_timeout_ms,
+                question_ms: timing.upstream_timeout_ms.min(timing.question_ms),
+            },
+            dynamic_upstreams: timing.dynamic_upstreams,
+            rebroadcast_ms: timing.rebroadcast_ms,
+            sweep_ms: SWEEP_MS,
+            heartbeat_ms: timing.heartbeat_ms,
+            subscription_silence_ms: timing.subscription_silence_ms,
+        }
+    }
 }
 
 /// A node's set-up.

@@ -429,6 +429,12 @@ impl Reservoir {
         }
     }
 
+    /// The pay id of the set that has this record.
+    #[must_use]
+    pub fn pay_id_of(&self, id: &TxId) -> Option<PayId> {
+        self.pools.set_of(id).map(|(pay_id, _)| pay_id)
+    }
+
     /// What is due for the set of this pay id, if there is a list.
     #[must_use]
     pub fn due(&self, pay_id: &PayId) -> Option<&Due> {

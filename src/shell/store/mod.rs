@@ -11,7 +11,7 @@ mod snapshots;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
@@ -25,6 +25,11 @@ const VERSION_KEY: &[u8] = b"layout";
 const VERSION: &[u8] = &[1];
 /// Bytes of cache unless asked otherwise.
 pub const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a store that is in use may take to be closed.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOCK_LOOK: Duration = Duration::from_millis(10);
 
 /// Why there is no store.
 #[derive(Debug, Error)]
@@ -84,6 +89,19 @@ fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error> {
         .unwrap_or_else(|_| Err(sled::Error::Corruption { at: None, bt: () }))
 }
 
+/// Opens a store without what is half written in it. One that was just closed may be locked for a
+/// moment: that is waited for.
+fn open_unlocked(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error> {
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        snapshots::remove_half_written(path)?;
+        match open_sled(path, cache_bytes) {
+            Err(e) if is_lock(&e) && Instant::now() < end => std::thread::sleep(LOCK_LOOK),
+            other => return other,
+        }
+    }
+}
+
 fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(e) if e.kind() == std::io::ErrorKind::WouldBlock
         || e.to_string().contains("could not acquire lock"))
@@ -117,8 +135,7 @@ impl Store {
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Opened, StoreError> {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
-        snapshots::remove_half_written(path).map_err(|e| failed(&e))?;
-        let first = match open_sled(path, cache_bytes) {
+        let first = match open_unlocked(path, cache_bytes) {
             Ok(db) => Self::on(db, path).checked(),
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
             Err(e) if is_damage(&e) => {
@@ -146,7 +163,7 @@ impl Store {
         if !snapshots::put_aside(path).ok()? {
             return None;
         }
-        let store = Self::on(open_sled(path, cache_bytes).ok()?, path);
+        let store = Self::on(open_unlocked(path, cache_bytes).ok()?, path);
         let store = store.checked().ok()?;
         store.is_whole().then(|| {
             log::warn!(
@@ -407,6 +424,19 @@ mod tests {
         let _held = Store::open(&path, CACHE_BYTES).unwrap();
         let refused = Store::open(&path, CACHE_BYTES).unwrap_err();
         assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    }
+
+    #[test]
+    fn a_store_that_is_being_closed_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let held = Store::open(&path, CACHE_BYTES).unwrap();
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(LOCK_WAIT / 4);
+            drop(held);
+        });
+        Store::open(&path, CACHE_BYTES).unwrap();
+        closing.join().unwrap();
     }
 
     #[test]
