@@ -16,6 +16,7 @@ pub mod keys;
 pub mod ledger;
 pub mod listener;
 pub mod mining;
+pub mod overlay;
 pub mod record;
 pub mod reservoir;
 pub mod state;

@@ -1,0 +1,306 @@
+//! Bundles of peers that wait for something the pools do not have (`proto/mempool.md`, sections 4.1
+//! and 4.7). They keep their bytes here. When what they may wait for has come, the pools are asked
+//! again, a piece at a time in the order in which they came.
+//!
+//! Bounds: a count and bytes; the oldest make room. One that alone is beyond them is not taken.
+
+use std::collections::BTreeMap;
+
+use super::bundle::{Bundle, BundleKey, Kind};
+use crate::core::keys::PeerPublicKey;
+use crate::core::time::Millis;
+
+#[derive(Debug, Clone)]
+struct Parked {
+    bundle: Bundle,
+    from: PeerPublicKey,
+    since: Millis,
+    place: u64,
+}
+
+/// Which kinds are to be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Kinds(u8);
+
+impl Kinds {
+    const fn with(self, kind: Kind) -> Self {
+        Self(self.0 | 1 << kind.byte())
+    }
+
+    const fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << kind.byte() != 0
+    }
+}
+
+/// A walk over those that were there when it began.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    kinds: Kinds,
+    next: u64,
+    end: u64,
+}
+
+/// All that wait.
+#[derive(Debug, Clone)]
+pub(super) struct Parking {
+    most: usize,
+    most_bytes: usize,
+    parked: BTreeMap<BundleKey, Parked>,
+    by_age: BTreeMap<u64, BundleKey>,
+    bytes: usize,
+    next_place: u64,
+    wanted: Kinds,
+    pass: Option<Pass>,
+    /// No new walk before this.
+    not_before: Millis,
+}
+
+impl Parking {
+    pub const fn new(most: usize, most_bytes: usize) -> Self {
+        Self {
+            most,
+            most_bytes,
+            parked: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            bytes: 0,
+            next_place: 0,
+            wanted: Kinds(0),
+            pass: None,
+            not_before: 0,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.parked.len()
+    }
+
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Who sent it.
+    pub fn sender(&self, key: &BundleKey) -> Option<PeerPublicKey> {
+        self.parked.get(key).map(|parked| parked.from)
+    }
+
+    /// Takes one; gives back how many were dropped, itself included.
+    pub fn park(&mut self, now: Millis, from: PeerPublicKey, bundle: Bundle) -> u64 {
+        let key = bundle.key();
+        let size = bundle.payload.len();
+        if self.parked.contains_key(&key) {
+            return 0;
+        }
+        if self.most == 0 || size > self.most_bytes {
+            return 1;
+        }
+        let mut dropped = 0;
+        while self.parked.len() >= self.most || self.bytes.saturating_add(size) > self.most_bytes {
+            let Some((_, oldest)) = self.by_age.first_key_value() else {
+                break;
+            };
+            let oldest = *oldest;
+            self.remove(&oldest);
+            dropped += 1;
+        }
+        let place = self.next_place;
+        self.next_place = place.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(size);
+        self.by_age.insert(place, key);
+        let parked = Parked {
+            bundle,
+            from,
+            since: now,
+            place,
+        };
+        self.parked.insert(key, parked);
+        dropped
+    }
+
+    /// It waits no more. Gives back who sent it.
+    pub fn remove(&mut self, key: &BundleKey) -> Option<PeerPublicKey> {
+        let parked = self.parked.remove(key)?;
+        self.by_age.remove(&parked.place);
+        self.bytes = self.bytes.saturating_sub(parked.bundle.payload.len());
+        Some(parked.from)
+    }
+
+    /// Drops those that have waited for `life`; gives back how many.
+    pub fn expire(&mut self, now: Millis, life: Millis) -> u64 {
+        let mut dropped = 0;
+        while let Some((_, oldest)) = self.by_age.first_key_value() {
+            let oldest = *oldest;
+            let since = self.parked.get(&oldest).map_or(0, |parked| parked.since);
+            if now.saturating_sub(since) < life {
+                break;
+            }
+            self.remove(&oldest);
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// The chain changed: all are to be tried.
+    pub fn want_all(&mut self) {
+        for kind in Kind::ALL {
+            self.wanted = self.wanted.with(kind);
+        }
+    }
+
+    /// Something of this kind has come: what may have waited for it is to be tried.
+    pub const fn want_after(&mut self, came: Kind) {
+        self.wanted = match came {
+            Kind::Assets => self.wanted.with(Kind::Issues),
+            Kind::Issues => self.wanted.with(Kind::Proof),
+            Kind::Transfer | Kind::Proof => self.wanted,
+        };
+    }
+
+    /// When the next piece may be tried; `None`: there is nothing to try.
+    pub fn due(&self) -> Option<Millis> {
+        if self.parked.is_empty() {
+            return None;
+        }
+        if self.pass.is_some() {
+            return Some(0);
+        }
+        (self.wanted != Kinds::default()).then_some(self.not_before)
+    }
+
+    /// The next piece: at most `count` bundles and, unless it is a single one, `bytes`. A walk that
+    /// ends lets no other begin before `pause` has passed.
+    pub fn piece(
+        &mut self,
+        now: Millis,
+        pause: Millis,
+        count: usize,
+        bytes: usize,
+    ) -> Vec<(BundleKey, Bundle)> {
+        let mut pass = self.pass.take().unwrap_or(Pass {
+            kinds: std::mem::take(&mut self.wanted),
+            next: 0,
+            end: self.next_place,
+        });
+        let mut piece: Vec<(BundleKey, Bundle)> = Vec::new();
+        let mut total = 0_usize;
+        let mut is_done = true;
+        for (place, key) in self.by_age.range(pass.next..pass.end.max(pass.next)) {
+            let Some(parked) = self.parked.get(key) else {
+                continue;
+            };
+            if pass.kinds.has(parked.bundle.kind) {
+                total = total.saturating_add(parked.bundle.payload.len());
+                if piece.len() >= count || (!piece.is_empty() && total > bytes) {
+                    is_done = false;
+                    break;
+                }
+                piece.push((*key, parked.bundle.clone()));
+            }
+            pass.next = place.saturating_add(1);
+        }
+        if is_done {
+            self.not_before = now.saturating_add(pause);
+        } else {
+            self.pass = Some(pass);
+        }
+        piece
+    }
+
+    /// There is no room in the pools: the walk ends.
+    pub const fn give_up(&mut self) {
+        self.pass = None;
+    }
+
+    /// Whether counts and indexes agree, and the bounds hold (M3, M7).
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.parked.len() > self.most || self.bytes > self.most_bytes {
+            return Err("M7: more is parked than may be".to_owned());
+        }
+        let sizes = self.parked.values();
+        let bytes: usize = sizes.map(|parked| parked.bundle.payload.len()).sum();
+        if bytes != self.bytes || self.by_age.len() != self.parked.len() {
+            return Err("M3: what is parked was counted wrongly".to_owned());
+        }
+        for (place, key) in &self.by_age {
+            if self.parked.get(key).map(|parked| parked.place) != Some(*place) {
+                return Err("M3: a parked bundle is not at its place".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of all.
+    pub fn keys(&self) -> impl Iterator<Item = &BundleKey> {
+        self.parked.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerPublicKey = PeerPublicKey([1; 32]);
+
+    fn bundle(kind: Kind, number: u8, size: usize) -> Bundle {
+        Bundle {
+            kind,
+            payload: vec![number; size],
+        }
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_the_bounds_are_exact() {
+        let mut lot = Parking::new(2, 10);
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 1, 5)), 0);
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 2, 5)), 0);
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 2, 5)), 0, "again");
+        assert_eq!(lot.len(), 2);
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 3, 1)), 1);
+        assert_eq!(lot.sender(&bundle(Kind::Issues, 1, 5).key()), None);
+        assert_eq!(lot.sender(&bundle(Kind::Issues, 3, 1).key()), Some(PEER));
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 4, 10)), 2);
+        assert_eq!((lot.len(), lot.bytes()), (1, 10));
+        assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 5, 11)), 1, "itself");
+        assert_eq!((lot.len(), lot.bytes()), (1, 10));
+        lot.check().unwrap();
+    }
+
+    #[test]
+    fn what_has_waited_its_life_is_dropped_and_nothing_sooner() {
+        let mut lot = Parking::new(5, 100);
+        lot.park(10, PEER, bundle(Kind::Proof, 1, 5));
+        lot.park(20, PEER, bundle(Kind::Proof, 2, 5));
+        assert_eq!(lot.expire(109, 100), 0);
+        assert_eq!(lot.expire(110, 100), 1);
+        assert_eq!(lot.len(), 1);
+        lot.check().unwrap();
+    }
+
+    #[test]
+    fn those_that_may_wait_for_what_came_are_tried_in_pieces_in_their_order() {
+        let mut lot = Parking::new(10, 1000);
+        for number in 0..3 {
+            lot.park(0, PEER, bundle(Kind::Issues, number, 4));
+            lot.park(0, PEER, bundle(Kind::Proof, number, 4));
+        }
+        assert_eq!(lot.due(), None);
+        lot.want_after(Kind::Transfer);
+        assert_eq!(lot.due(), None, "nothing waits for a transfer on the way");
+        lot.want_after(Kind::Assets);
+        assert_eq!(lot.due(), Some(0));
+        let numbers = |piece: Vec<(BundleKey, Bundle)>| -> Vec<u8> {
+            piece.iter().map(|(_, bundle)| bundle.payload[0]).collect()
+        };
+        assert_eq!(numbers(lot.piece(5, 500, 10, 8)), [0, 1]);
+        assert_eq!(lot.due(), Some(0));
+        assert_eq!(numbers(lot.piece(5, 500, 10, 8)), [2]);
+        assert_eq!(lot.due(), None);
+        lot.want_all();
+        assert_eq!(lot.due(), Some(505));
+        assert_eq!(lot.piece(505, 500, 10, 3).len(), 1, "always one");
+        lot.give_up();
+        assert_eq!(lot.due(), None);
+    }
+}
