@@ -120,6 +120,7 @@ impl Mempool {
     ) {
         let head = self.timeline.head();
         let tick = self.settings.shared_mempool_tick_interval_ms;
+        let idle = self.settings.pull_idle_ms;
         let before = self.peers.get(&key).map_or(0, |peer| peer.remote_epoch);
         if !self.epoch_is(now, key, hello.epoch, out) {
             self.stalled(now, &key, self.settings.back_off_max_ms);
@@ -135,8 +136,9 @@ impl Mempool {
         peer.mode = Mode::Overlay;
         peer.needs_hello = false;
         peer.failures = 0;
-        peer.stalls = 0;
-        peer.next_pull = now;
+        // One that connects to us will send what there is.
+        let idle = if peer.heard { idle } else { 0 };
+        peer.next_pull = now.saturating_add(idle);
         if hello.flags & FLAG_NORMAL == 0 {
             peer.not_before = now.saturating_add(tick);
         }

@@ -168,9 +168,9 @@ impl Timeline {
         parked: &dyn Fn(&BundleKey) -> Option<PeerPublicKey>,
         depth: u8,
     ) {
-        match self.items.get(&locator) {
+        let origin = match self.items.get(&locator) {
             Some(item) if item.state != State::Unready => return,
-            Some(_) => {}
+            Some(item) => item.origin,
             None => {
                 let Some(payload) = pools.payload(&locator) else {
                     return;
@@ -198,8 +198,9 @@ impl Timeline {
                     self.fresh.push(locator);
                     return;
                 }
+                origin
             }
-        }
+        };
         let needs = needs_of(pools, &locator);
         for need in &needs {
             if depth < DEPTH_MAX && !self.is_settled(need) {
