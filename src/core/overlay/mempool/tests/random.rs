@@ -35,7 +35,7 @@ fn bundle(kind: u8, number: u8) -> Bundle {
         0 => asset(number),
         1 => issues(number, number),
         2 => proof(number),
-        _ => transfer(number, if number % 2 == 0 { 0 } else { number }),
+        _ => transfer(number, if number.is_multiple_of(2) { 0 } else { number }),
     }
 }
 
