@@ -100,7 +100,7 @@ impl PeerService {
             Request::Block(_) | Request::Digest(_) => {
                 self.for_readers.push(source, ticket, asked.request, bytes)
             }
-            Request::Register(_) | Request::News(_) => {
+            Request::Register(_) | Request::News(_) | Request::Shared(_) => {
                 let input = Input::Request {
                     ticket,
                     source,

@@ -138,6 +138,7 @@ fn log(importance: Importance, text: &str) {
         Importance::Warning => log::warn!(target: "node", "{text}"),
         Importance::Information => log::info!(target: "node", "{text}"),
         Importance::Detail => log::debug!(target: "node", "{text}"),
+        Importance::Security => log::warn!(target: "security", "{text}"),
     }
 }
 

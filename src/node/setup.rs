@@ -140,6 +140,7 @@ pub fn read(config: &Config) -> anyhow::Result<Setup> {
         subscribe,
         caps: caps(config),
         timing: Timing::from(&config.timing),
+        mempool: config.mempool,
         mining,
         seed,
     };

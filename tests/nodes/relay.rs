@@ -98,10 +98,11 @@ fn what_is_new_is_relayed_once_to_peers_and_subscribers() {
     // Known alone is not relayed; beside something new it is.
     asker.ask("assets", &[&first]).unwrap();
     assert_eq!(near.drain(b"assets"), 0);
-    let both = [first, second].concat();
+    let both = [first, second.clone()].concat();
     asker.ask("assets", &[&both]).unwrap();
     assert_eq!(near.wait(is_assets)[2], both);
-    assert_eq!(far.wait(is_assets)[2], both);
+    // Between nodes of our kind each asset goes once.
+    assert_eq!(far.wait(is_assets)[2], second);
     asker.ask("hello", &[b"x"]).unwrap();
     asker.ask("proof", &[&[0; 56]]).unwrap();
     asker.ask("transfer", &[&both]).unwrap();

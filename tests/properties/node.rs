@@ -10,6 +10,7 @@ use bitmarkd::core::engine::{Effect, Engine, Input, Settings, SocketId, StaticPe
 use bitmarkd::core::id::BlockDigest;
 use bitmarkd::core::keys::PeerPublicKey;
 use bitmarkd::core::listener::{Asked, News, Request, Ticket};
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::state::{MemoryStore, Pool};
 use bitmarkd::core::time::Now;
@@ -126,6 +127,7 @@ fn settings(peers: usize) -> Settings {
             heartbeat_ms: 60_000,
             subscription_silence_ms: 120_000,
         },
+        mempool: mempool::Settings::default(),
         mining: None,
         seed: [7; 32],
     }

@@ -11,6 +11,7 @@ use bitmarkd::core::id::{BlockDigest, TxId};
 use bitmarkd::core::keys::{PeerPublicKey, PrivateKey};
 use bitmarkd::core::mining::assembly::Foundation;
 use bitmarkd::core::mining::machine as mining;
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::record::{self, BlockFoundation, Record};
 use bitmarkd::core::reservoir::{Caps, Confirmed, Status};
 use bitmarkd::core::time::{Millis, Now};
@@ -84,6 +85,7 @@ pub struct Plan {
     pub bootstrap: Vec<usize>,
     pub dynamic: bool,
     pub timing: Timing,
+    pub mempool: mempool::Settings,
     pub caps: Caps,
 }
 
@@ -189,6 +191,7 @@ impl SimNode {
             dynamic_connections: plan.dynamic,
             caps: plan.caps,
             timing: engine::Timing::from(&plan.timing),
+            mempool: plan.mempool,
             mining: Some(mining::Settings::of_chain(chain, foundation(chain, index))),
             seed: Sha3_256::digest(format!("seed {seed} of node {index}")).into(),
         };

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::time::Millis;
 use bitmarkd::core::timing::Timing;
@@ -44,6 +45,7 @@ pub fn mesh(count: usize, timing: Timing) -> Vec<Plan> {
             bootstrap: Vec::new(),
             dynamic: false,
             timing,
+            mempool: mempool::Settings::default(),
             caps: Caps::default(),
         })
         .collect()

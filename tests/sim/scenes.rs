@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::timing::Timing;
 
@@ -90,6 +91,7 @@ fn ten_thousand_announced_keys_never_hold_all_places_of_a_node() {
             bootstrap: vec![(index + 1) % 4, (index + 2) % 4],
             dynamic: true,
             timing: plans::fast(),
+            mempool: mempool::Settings::default(),
             caps: Caps::default(),
         })
         .collect();

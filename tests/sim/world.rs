@@ -654,7 +654,7 @@ impl World {
                 Request::Block(number) => look_up::block(&target.disk.seen, number),
                 Request::Digest(number) => look_up::digest(self.chain, &target.disk.seen, number),
                 Request::Nothing => Reply::acknowledge(&asked.command),
-                Request::Register(_) | Request::News(_) => {
+                Request::Register(_) | Request::News(_) | Request::Shared(_) => {
                     let input = Input::Request {
                         ticket: Ticket(ticket),
                         source: source_of(&client),

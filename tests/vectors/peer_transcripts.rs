@@ -374,6 +374,7 @@ fn request_reply(case: &Case, chain: &Recorded, live: &Live) {
         Request::Block(number) => look_up::block(&store, number),
         Request::Digest(number) => look_up::digest(&LOCAL, &store, number),
         Request::Register(_) => register(&mut node(now), now, body),
+        Request::Shared(_) => return case.fail("request", "the reference knows no such command"),
         Request::News(_) | Request::Nothing => unreachable!("answered above"),
     };
     compare_reply(case, &reply);

@@ -22,6 +22,7 @@ pub mod control;
 mod news;
 mod peers;
 mod settings;
+mod share;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -37,6 +38,7 @@ use super::keys::PeerPublicKey;
 use super::ledger::{Ledger, LedgerError};
 use super::listener::{Asked, News, Reply, Ticket};
 use super::mining::machine::{self as mining, Mining};
+use super::overlay::mempool::{self, Mempool};
 use super::reservoir::{self, Confirmed, Reservoir};
 use super::state::{Batch, Overlay, StoreFault, View};
 use super::time::{Millis, Now, UnixSeconds};
@@ -103,6 +105,8 @@ pub enum Importance {
     Information,
     /// For who searches an error.
     Detail,
+    /// A peer did what it should not; these lines have a target of their own.
+    Security,
 }
 
 /// What to do, in this order.
@@ -249,6 +253,11 @@ pub struct Engine {
     next_heart: Millis,
     stats: Stats,
     started: Millis,
+    mempool: Mempool,
+    /// Batches of peers that are being decided.
+    jobs: VecDeque<share::Job>,
+    /// Who brings what the pools are given now.
+    bringing: Option<PeerPublicKey>,
 }
 
 impl Engine {
@@ -294,6 +303,8 @@ impl Engine {
             .map(|settings| Mining::new(settings, seed));
         let connector = Connector::new(now, chain, settings.timing.connector);
         let next_heart = now.mono.saturating_add(settings.timing.heartbeat_ms);
+        seed[0] ^= 0xa5;
+        let mempool = Mempool::new(now.mono, settings.mempool, seed);
         let mut engine = Self {
             ledger,
             reservoir,
@@ -313,6 +324,9 @@ impl Engine {
             next_heart,
             stats: Stats::default(),
             started: now.mono,
+            mempool,
+            jobs: VecDeque::new(),
+            bringing: None,
             settings,
         };
         engine.make_places();
@@ -370,6 +384,7 @@ impl Engine {
             engine.dial_static(step);
             engine.subscribe_all(step);
             engine.tell_mining_tip(step);
+            engine.tell_all_parts(step);
             engine.connect_on_time(step, super::connector::Input::Wake);
         });
     }
@@ -393,6 +408,9 @@ impl Engine {
             self.reservoir.next_wakeup(),
             self.mining.as_ref().and_then(Mining::next_wakeup),
             Some(self.next_heart),
+            self.mempool.next_wakeup(),
+            // They go on at once.
+            (!self.jobs.is_empty()).then_some(0),
         ];
         upstreams
             .chain(probes)
@@ -490,6 +508,10 @@ impl Engine {
         if self.reservoir.next_wakeup().is_some_and(|at| at <= now) {
             self.pools(step, reservoir::Input::Wake);
         }
+        if self.mempool.next_wakeup().is_some_and(|at| at <= now) {
+            self.share(step, mempool::Input::Wake);
+        }
+        self.work_on_jobs(step);
         if self.next_heart <= now {
             self.publish(step, vec![b"heart".to_vec(), b"beat".to_vec()]);
         }
@@ -506,9 +528,18 @@ impl Engine {
             view: &step.state,
             ledger: &self.ledger,
         };
+        let is_chain = matches!(
+            input,
+            reservoir::Input::BlockStored { .. } | reservoir::Input::BlocksTakenOff { .. }
+        );
         let mut effects = Vec::new();
         self.reservoir.step(step.now, input, &state, &mut effects);
-        self.perform_pools(step, effects)
+        let answer = self.perform_pools(step, effects);
+        self.tell_touched(step);
+        if is_chain {
+            self.share(step, mempool::Input::ChainChanged);
+        }
+        answer
     }
 
     /// The pools take and send records in mode Normal alone.
@@ -523,6 +554,7 @@ impl Engine {
             let mut effects = Vec::new();
             self.reservoir.step(step.now, mode, &state, &mut effects);
             self.perform_pools(step, effects);
+            self.share(step, mempool::Input::Mode { normal });
         }
     }
 
@@ -537,7 +569,13 @@ impl Engine {
                 reservoir::Effect::Persist(batch) => step.state.extend(batch),
                 reservoir::Effect::Reply { result, .. } => answer = Some(result),
                 reservoir::Effect::Relay { command, data } => {
-                    self.relay(step, vec![command.text().into(), data]);
+                    let frames = vec![command.text().into(), data];
+                    if self.settings.mempool.enabled {
+                        // Peers get it from the shared mempool, subscribers now.
+                        self.publish(step, frames);
+                    } else {
+                        self.relay(step, frames);
+                    }
                 }
                 reservoir::Effect::VerifiedChanged => {
                     self.mine(step, mining::Input::VerifiedChanged);
@@ -577,6 +615,7 @@ impl Engine {
                         // Mining is about to get what is left: that it changed is no news.
                         effects.retain(|one| *one != reservoir::Effect::VerifiedChanged);
                         self.perform_pools(step, effects);
+                        self.tell_touched(step);
                         match records {
                             Ok(records) => inputs.push_back(mining::Input::Records(records)),
                             Err(e) => step.fault(&e),

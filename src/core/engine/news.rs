@@ -4,8 +4,10 @@
 use super::{Effect, Engine, Importance, SocketId, Source, Step, source_of};
 use crate::core::announce::{self, Registration};
 use crate::core::connector::Mode;
+use crate::core::keys::PeerPublicKey;
 use crate::core::listener::look_up;
 use crate::core::listener::{Asked, News, RegisterRequest, Reply, Request, Ticket};
+use crate::core::overlay::mempool;
 use crate::core::reservoir::{self, Command, Refusal};
 
 /// What became of a message.
@@ -38,8 +40,23 @@ impl Engine {
             Request::Block(number) => look_up::block(&step.state, number),
             // `I` holds the version, which the shell knows and answers with.
             Request::Info | Request::Nothing => Reply::acknowledge(&command),
+            Request::Shared(payload) => {
+                let peer = client.filter(|_| self.settings.mempool.enabled);
+                let Some(peer) = peer.map(PeerPublicKey) else {
+                    let reply = Reply::acknowledge(&command);
+                    return step.out.push(Effect::Reply(ticket, reply));
+                };
+                let input = mempool::Input::Request {
+                    ticket: ticket.0,
+                    peer,
+                    payload,
+                };
+                return self.share(step, input);
+            }
             Request::News(news) => {
+                self.bringing = self.origin(client.map(PeerPublicKey));
                 let verdict = self.take_news(step, news, source);
+                self.bringing = None;
                 let reply = Effect::Reply(ticket, Reply::acknowledge(&command));
                 match verdict {
                     Verdict::Light => step.out.push(reply),
@@ -83,8 +100,10 @@ impl Engine {
             return;
         };
         // Nothing is answered.
-        let source = source_of(&subscription.key);
-        self.take_news(step, news, source);
+        let key = subscription.key;
+        self.bringing = Some(key);
+        self.take_news(step, news, source_of(&key));
+        self.bringing = None;
     }
 
     fn take_news(&mut self, step: &mut Step<'_>, news: News, source: Source) -> Verdict {

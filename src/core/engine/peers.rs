@@ -28,6 +28,10 @@ pub(super) struct Place {
     pub is_kept: bool,
     /// Since when the peer has been on trial: dialled or lost, and not registered again.
     pub since: Millis,
+    /// Who is registered here, as the shared mempool was told.
+    pub registered: Option<PeerPublicKey>,
+    /// What the shared mempool waits for: from whom, and in which generation.
+    pub sharing: Option<(PeerPublicKey, u64)>,
 }
 
 impl Place {
@@ -102,6 +106,8 @@ impl Engine {
                 is_static: index < fixed,
                 is_kept: false,
                 since: 0,
+                registered: None,
+                sharing: None,
             });
             if index >= fixed {
                 self.dynamic.push_back(index);
@@ -264,6 +270,7 @@ impl Engine {
                     );
                 }
                 upstream::Effect::Height(_) => changed = true,
+                upstream::Effect::Shared(frames) => self.answered_shared(step, index, frames),
                 upstream::Effect::Answered(question, answer) => {
                     let input = connector::Input::Answered(index, question, answer);
                     self.connect_on_time(step, input);
@@ -271,6 +278,7 @@ impl Engine {
                 other => self.peer_shown(step, other),
             }
         }
+        self.tell_registered(step, index);
         if changed {
             self.connect_on_time(step, connector::Input::Changed);
         }
@@ -465,6 +473,8 @@ impl Engine {
                 is_static: true,
                 is_kept: true,
                 since: step.now.mono,
+                registered: None,
+                sharing: None,
             });
             self.upstreams.len() - 1
         });

@@ -5,6 +5,7 @@ use crate::core::chain::Chain;
 use crate::core::connector;
 use crate::core::keys::PeerPublicKey;
 use crate::core::mining::machine as mining;
+use crate::core::overlay::mempool;
 use crate::core::reservoir::{Caps, SWEEP_MS};
 use crate::core::time::Millis;
 use crate::core::timing;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub caps: Caps,
     /// Intervals and thresholds.
     pub timing: Timing,
+    /// How it shares unconfirmed records with its peers.
+    pub mempool: mempool::Settings,
     /// How it gives work to miners, if it does.
     pub mining: Option<mining::Settings>,
     /// Feeds every choice that is by chance.

@@ -61,6 +61,7 @@ pub(super) fn settings() -> Settings {
             heartbeat_ms: 60_000,
             subscription_silence_ms: 120_000,
         },
+        mempool: mempool::Settings::default(),
         mining: None,
         seed: [7; 32],
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::core::announce::Candidate;
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
+use crate::core::overlay::mempool;
 use crate::core::wire::quote::quote;
 
 /// The body of a reply.
@@ -58,6 +59,12 @@ impl Reply {
     #[must_use]
     pub fn acknowledge(command: &[u8]) -> Self {
         Self::two(command, b"A".to_vec())
+    }
+
+    /// A message of the shared mempool (`proto/mempool.md`, section 4.4).
+    #[must_use]
+    pub fn shared(payload: Vec<u8>) -> Self {
+        Self::two(mempool::COMMAND.as_bytes(), payload)
     }
 
     /// `I`

@@ -2,6 +2,7 @@
 
 use super::Reply;
 use crate::core::chain::Chain;
+use crate::core::overlay::mempool;
 
 /// A request for registration, checked as far as its form goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Request {
     Register(RegisterRequest),
     /// Any of the news.
     News(News),
+    /// A message of the shared mempool (`proto/mempool.md`, section 4.4).
+    Shared(Vec<u8>),
     /// Anything else, and news that are too short: acknowledged, and that is all.
     Nothing,
 }
@@ -147,6 +150,9 @@ impl Asked {
             b"B" => Request::Block(number(&parameters)?),
             b"H" => Request::Digest(number(&parameters)?),
             b"R" => Request::Register(register(chain, parameters)?),
+            other if other == mempool::COMMAND.as_bytes() && parameters.len() == 1 => {
+                Request::Shared(parameters.swap_remove(0))
+            }
             other => News::read(other, &mut parameters).map_or(Request::Nothing, Request::News),
         };
         Ok(Self { command, request })

@@ -55,6 +55,8 @@ pub use relay::INTERVAL_MS;
 pub use set::{Amounts, Verification};
 pub use transfers::TransferStored;
 
+use std::collections::BTreeSet;
+
 use super::id::{AssetId, PayId, TxId};
 use super::ledger;
 use super::state::{Batch, StoreFault};
@@ -118,6 +120,15 @@ impl Command {
             .into_iter()
             .find(|command| command.text().as_bytes() == name)
     }
+}
+
+/// What the pools are made of, as far as it is shared with peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// An asset that no block has.
+    Asset(AssetId),
+    /// The records of a pay id, with what verified them.
+    Set(PayId),
 }
 
 /// Ties an answer to what it answers; the caller chooses it.
@@ -269,6 +280,8 @@ pub struct Reservoir {
     mono: Millis,
     /// What the running step has to be done.
     effects: Vec<Effect>,
+    /// Changed since it was last asked for what is shared with peers.
+    touched: BTreeSet<Part>,
 }
 
 impl Reservoir {
@@ -291,6 +304,7 @@ impl Reservoir {
             kept_time: 0,
             mono: now.mono,
             effects: Vec::new(),
+            touched: BTreeSet::new(),
         }
     }
 
@@ -358,7 +372,12 @@ impl Reservoir {
 
     /// Ends a step: the batch first, then the rest.
     fn finish(&mut self, out: &mut Vec<Effect>) {
-        let mut batch = persist::changes(&mut self.pools, &mut self.relay, self.mono);
+        let mut batch = persist::changes(
+            &mut self.pools,
+            &mut self.relay,
+            &mut self.touched,
+            self.mono,
+        );
         self.keep_time(&mut batch);
         if !batch.is_empty() {
             out.push(Effect::Persist(batch));
@@ -433,6 +452,37 @@ impl Reservoir {
     #[must_use]
     pub fn pay_id_of(&self, id: &TxId) -> Option<PayId> {
         self.pools.set_of(id).map(|(pay_id, _)| pay_id)
+    }
+
+    /// The parts that came, changed or went since this was asked last.
+    pub fn take_touched(&mut self) -> BTreeSet<Part> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Every part, assets before sets.
+    pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let assets = self.pools.assets.keys().map(|id| Part::Asset(*id));
+        assets.chain(self.pools.sets.keys().map(|pay_id| Part::Set(*pay_id)))
+    }
+
+    /// The records of a set, packed and joined, and whether they are a transfer.
+    #[must_use]
+    pub fn set_records(&self, pay_id: &PayId) -> Option<(Vec<u8>, bool)> {
+        let set = self.pools.sets.get(pay_id)?;
+        Some((set.records(), set.link().is_some()))
+    }
+
+    /// The message that proves a set, if it was proved.
+    #[must_use]
+    pub fn proof_of(&self, pay_id: &PayId) -> Option<Vec<u8>> {
+        self.pools.sets.get(pay_id)?.proof(pay_id)
+    }
+
+    /// The assets that the records of a set need, each once; none for a transfer.
+    #[must_use]
+    pub fn assets_of(&self, pay_id: &PayId) -> Vec<AssetId> {
+        let set = self.pools.sets.get(pay_id);
+        set.into_iter().flat_map(set::Set::assets).collect()
     }
 
     /// What is due for the set of this pay id, if there is a list.

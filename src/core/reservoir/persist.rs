@@ -14,6 +14,8 @@
 //! the sets and are made at the start. One step is one batch, so what is acknowledged is whole.
 //! After a start every entry is checked against the chain before it counts.
 
+use std::collections::BTreeSet;
+
 use super::caps::Caps;
 use super::clock::Clock;
 use super::codec::{
@@ -24,7 +26,7 @@ use super::confirmed::Confirmed;
 use super::pools::{Key, Pools};
 use super::relay::Relay;
 use super::set::Set;
-use super::{ASSET_LIFE_S, Effect, Input, LIFE_S, Reservoir, Timing};
+use super::{ASSET_LIFE_S, Effect, Input, LIFE_S, Part, Reservoir, Timing};
 use crate::core::id::{AssetId, PayId};
 use crate::core::ledger::{Returned, read};
 use crate::core::state::{Batch, Pool, StoreFault};
@@ -55,15 +57,22 @@ fn change(batch: &mut Batch, letter: u8, id: &[u8], value: Option<Vec<u8>>) {
 }
 
 /// Everything that changed since the last batch.
-pub(super) fn changes(pools: &mut Pools, relay: &mut Relay, now: Millis) -> Batch {
+pub(super) fn changes(
+    pools: &mut Pools,
+    relay: &mut Relay,
+    touched: &mut BTreeSet<Part>,
+    now: Millis,
+) -> Batch {
     let mut batch = Batch::new();
     for dirty in std::mem::take(&mut pools.dirty) {
         match dirty {
             Key::Asset(id) => {
+                touched.insert(Part::Asset(id));
                 let value = pools.assets.get(&id).map(encode_asset);
                 change(&mut batch, ASSETS, &id.0, value);
             }
             Key::Set(pay_id) => {
+                touched.insert(Part::Set(pay_id));
                 let set = pools.sets.get(&pay_id);
                 let pending = set.filter(|set| set.verified.is_none()).map(encode_set);
                 let verified = set.filter(|set| set.verified.is_some()).map(encode_set);
@@ -122,7 +131,12 @@ impl Reservoir {
         }
         pools.drop_unlinked(confirmed)?;
         // What was read is on the disk; what was changed while reading is not.
-        let all = changes(&mut pools.pools, &mut pools.relay, now.mono);
+        let all = changes(
+            &mut pools.pools,
+            &mut pools.relay,
+            &mut BTreeSet::new(),
+            now.mono,
+        );
         let mut batch = differing(&all, confirmed)?;
         batch.extend(void);
         for pay_id in pools.pools.sets.keys() {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Command;
-use super::set::{CachedAsset, Set, Verification};
+use super::set::{CachedAsset, Set};
 use crate::core::id::{AssetId, PayId};
 use crate::core::time::Millis;
 
@@ -100,7 +100,7 @@ pub(super) fn messages(
     set: &Set,
     assets: &BTreeMap<AssetId, CachedAsset>,
 ) -> Vec<(Command, Vec<u8>)> {
-    let records: Vec<u8> = set.packed().flatten().copied().collect();
+    let records = set.records();
     if set.link().is_some() {
         return vec![(Command::Transfer, records)];
     }
@@ -114,8 +114,7 @@ pub(super) fn messages(
         messages.push((Command::Assets, cached));
     }
     messages.push((Command::Issues, records));
-    if let Some((Verification::Proof(nonce), _)) = &set.verified {
-        let proof = [pay_id.0.as_slice(), nonce.as_bytes()].concat();
+    if let Some(proof) = set.proof(pay_id) {
         messages.push((Command::Proof, proof));
     }
     messages

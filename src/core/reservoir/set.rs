@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::caps::{Room, Source};
 use super::due::Due;
 use crate::core::currency::Currency;
-use crate::core::id::{AssetId, TxId};
+use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::Account;
 use crate::core::mining::proof::ClientNonce;
 use crate::core::time::UnixSeconds;
@@ -92,6 +92,21 @@ impl Set {
 
     pub fn ids(&self) -> Vec<TxId> {
         self.members.iter().map(|member| member.id).collect()
+    }
+
+    /// Its records, joined.
+    pub fn records(&self) -> Vec<u8> {
+        self.packed().flatten().copied().collect()
+    }
+
+    /// The message that proves it, if it was proved.
+    pub fn proof(&self, pay_id: &PayId) -> Option<Vec<u8>> {
+        match &self.verified {
+            Some((Verification::Proof(nonce), _)) => {
+                Some([pay_id.0.as_slice(), nonce.as_bytes()].concat())
+            }
+            _ => None,
+        }
     }
 
     pub fn packed(&self) -> impl Iterator<Item = &[u8]> {

@@ -1,5 +1,6 @@
 //! One outgoing peer (`proto/peer.md`, section 4): it registers, asks for the height again and
-//! again, passes news on, and answers the connector's questions. One request is open at a time.
+//! again, passes news on, and answers the connector's questions; the shared mempool sends through
+//! it. One request is open at a time.
 //!
 //! | state | input | what follows |
 //! | --- | --- | --- |
@@ -63,6 +64,9 @@ pub enum Input {
     News(Vec<Vec<u8>>),
     /// Ask this.
     Ask(Question),
+    /// Send this request of the shared mempool behind the chain's name, with so long for the
+    /// answer. It has one open at a time.
+    Share(Vec<Vec<u8>>, Millis),
     /// The time of [`Upstream::next_wakeup`] has come.
     Wake,
 }
@@ -89,6 +93,8 @@ pub enum Effect {
     Lost,
     /// A question was answered.
     Answered(Question, Answer),
+    /// What [`Input::Share`] sent was answered, or was not.
+    Shared(Option<Vec<Vec<u8>>>),
 }
 
 /// Intervals.
@@ -117,6 +123,7 @@ enum Open {
     Height,
     News(Vec<u8>),
     Question(Question),
+    Share,
 }
 
 #[derive(Debug, Clone)]
@@ -139,6 +146,10 @@ pub struct Upstream {
     news: VecDeque<Vec<Vec<u8>>>,
     news_bytes: usize,
     questions: VecDeque<Question>,
+    /// What the shared mempool has to send.
+    share: Option<(Vec<Vec<u8>>, Millis)>,
+    /// News went last: it is the turn of what is shared.
+    is_shares_turn: bool,
     dropped: u64,
 }
 
@@ -154,6 +165,8 @@ impl Upstream {
             news: VecDeque::new(),
             news_bytes: 0,
             questions: VecDeque::new(),
+            share: None,
+            is_shares_turn: false,
             dropped: 0,
         }
     }
@@ -200,6 +213,7 @@ impl Upstream {
             Input::Dial(key, address) => self.dial(now, key, address, out),
             Input::Close => {
                 self.fail_questions("the peer was disconnected", out);
+                self.fail_share(out);
                 self.forget_news();
                 if self.peer.take().is_some() {
                     out.push(Effect::Close);
@@ -220,6 +234,13 @@ impl Upstream {
                     out.push(Effect::Answered(question, answer));
                 } else {
                     self.questions.push_back(question);
+                }
+            }
+            Input::Share(frames, timeout) => {
+                if self.peer.is_none() || self.share.is_some() || self.is_sharing() {
+                    out.push(Effect::Shared(None));
+                } else {
+                    self.share = Some((frames, timeout));
                 }
             }
             Input::Wake => {}
@@ -262,6 +283,7 @@ impl Upstream {
 
     fn dial(&mut self, now: Now, key: PeerPublicKey, address: Connection, out: &mut Vec<Effect>) {
         self.fail_questions("the peer was replaced", out);
+        self.fail_share(out);
         self.forget_news();
         self.peer = Some(Peer {
             key,
@@ -274,12 +296,30 @@ impl Upstream {
         out.push(Effect::Open(key, address));
     }
 
+    fn is_sharing(&self) -> bool {
+        let open = self.peer.as_ref().and_then(|peer| peer.open.as_ref());
+        matches!(open, Some((Open::Share, _)))
+    }
+
+    /// What is shared gets no answer any more.
+    fn fail_share(&mut self, out: &mut Vec<Effect>) {
+        let waits = self.share.take().is_some();
+        if self.is_sharing() || waits {
+            if let Some(peer) = self.peer.as_mut().filter(|_| !waits) {
+                peer.open = None;
+            }
+            out.push(Effect::Shared(None));
+        }
+    }
+
     fn fail_questions(&mut self, why: &str, out: &mut Vec<Effect>) {
-        let open = self.peer.as_mut().and_then(|peer| peer.open.take());
-        let asked = match open {
-            Some((Open::Question(question), _)) => Some(question),
+        let asked = self.peer.as_mut().and_then(|peer| match peer.open {
+            Some((Open::Question(question), _)) => {
+                peer.open = None;
+                Some(question)
+            }
             _ => None,
-        };
+        });
         for question in asked.into_iter().chain(self.questions.drain(..)) {
             out.push(Effect::Answered(question, Answer::Failed(why.to_owned())));
         }
@@ -314,6 +354,7 @@ impl Upstream {
                 out.push(Effect::DialFailed(key, address));
             }
             Some((Open::News(_), _)) => self.dropped += 1,
+            Some((Open::Share, _)) => out.push(Effect::Shared(None)),
         }
         // News and questions leave the next height where it was: many of them that fail must not
         // keep a silent peer from being noticed.
@@ -323,6 +364,7 @@ impl Upstream {
         out.push(Effect::Open(key, address));
         if !self.is_registered() {
             self.fail_questions(why, out);
+            self.fail_share(out);
         }
     }
 
@@ -373,6 +415,7 @@ impl Upstream {
             Open::Question(question) => {
                 out.push(Effect::Answered(question, answer(question, frames)));
             }
+            Open::Share => out.push(Effect::Shared(Some(frames))),
         }
     }
 
@@ -418,6 +461,19 @@ impl Upstream {
             ]));
             return;
         }
+        // What is shared and news take turns.
+        if (self.is_shares_turn || self.news.is_empty())
+            && let Some((frames, within)) = self.share.take()
+            && let Some(peer) = self.peer.as_mut()
+        {
+            self.is_shares_turn = false;
+            peer.open = Some((Open::Share, now.mono.saturating_add(within)));
+            let mut request = vec![chain];
+            request.extend(frames);
+            out.push(Effect::Send(request));
+            return;
+        }
+        self.is_shares_turn = true;
         let next = self.take_news();
         if let (Some(news), Some(peer)) = (next, self.peer.as_mut()) {
             let command = news.first().cloned().unwrap_or_default();

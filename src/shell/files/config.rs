@@ -29,6 +29,7 @@ pub use sections::{
 };
 pub use variables::Variables;
 
+use crate::core::overlay::mempool;
 pub use crate::core::timing::Timing;
 
 /// The commented sample: every key with its default.
@@ -126,6 +127,9 @@ pub struct Config {
     /// Caps of the pools of unconfirmed records.
     #[serde(default)]
     pub reservoir: Reservoir,
+    /// How unconfirmed records are shared with peers of our kind.
+    #[serde(default)]
+    pub mempool: mempool::Settings,
 }
 
 impl Config {

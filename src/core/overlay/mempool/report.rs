@@ -32,6 +32,12 @@ pub struct PeerReport {
 }
 
 impl Mempool {
+    /// Whether a peer of this key has spoken the overlay's language, or is connected.
+    #[must_use]
+    pub fn knows(&self, key: &PeerPublicKey) -> bool {
+        self.peers.get(key).is_some()
+    }
+
     /// What was counted.
     #[must_use]
     pub const fn counters(&self) -> &Counters {

@@ -18,6 +18,12 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     check_addresses(config, problems);
     check_peers(config, problems);
     check_timing(config, problems);
+    let of_sharing = config.mempool.check();
+    problems.extend(
+        of_sharing
+            .iter()
+            .map(|problem| format!("mempool.{problem}")),
+    );
     check_reservoir(&config.reservoir, problems);
     check_logging(&config.logging, problems);
     check_proofing(config, problems);

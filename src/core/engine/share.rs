@@ -1,0 +1,365 @@
+//! The shared mempool joined to the rest: what the pools hold is told to it, what peers share is
+//! offered to the pools a few records at a time, and its messages leave through the outgoing peers
+//! (`proto/mempool.md`, section 4).
+//!
+//! A batch of a peer is a job; jobs take turns, [`TURN`] bundles in each step, so that nothing else
+//! waits for long. Their number is bounded by the machine. An acknowledgement leaves after the flush.
+
+use std::collections::VecDeque;
+
+use super::{Effect, Engine, Importance, Step};
+use crate::core::id::{AssetId, PayId};
+use crate::core::keys::PeerPublicKey;
+use crate::core::ledger::read;
+use crate::core::listener::{Reply, Ticket};
+use crate::core::overlay::mempool::{self, Bundle, Locator, Verdict};
+use crate::core::reservoir::{self, Command, Part, Refusal, Reservoir};
+use crate::core::state::View;
+use crate::core::time::Millis;
+use crate::core::upstream;
+
+/// Bundles that are offered to the pools in one step.
+const TURN: usize = 8;
+/// How long a peer may take to answer a message of the overlay (section 4.7).
+const ANSWER_MS: Millis = 10_000;
+
+/// The pools as the shared mempool sees them.
+struct Shared<'a> {
+    reservoir: &'a Reservoir,
+    view: &'a dyn View,
+}
+
+impl mempool::Pools for Shared<'_> {
+    fn payload(&self, locator: &Locator) -> Option<Vec<u8>> {
+        match locator {
+            Locator::Assets(id) => self.reservoir.cached_asset(id).map(<[u8]>::to_vec),
+            Locator::Issues(pay_id) => self.records(pay_id, false),
+            Locator::Transfer(pay_id) => self.records(pay_id, true),
+            Locator::Proof(pay_id) => self.reservoir.proof_of(pay_id),
+        }
+    }
+
+    fn needs(&self, locator: &Locator) -> Vec<Locator> {
+        match locator {
+            Locator::Issues(pay_id) => {
+                let assets = self.reservoir.assets_of(pay_id).into_iter();
+                let confirmed = |id: &AssetId| read::has_asset(self.view, id).unwrap_or(false);
+                assets
+                    .filter(|id| self.reservoir.has_cached_asset(id) || !confirmed(id))
+                    .map(Locator::Assets)
+                    .collect()
+            }
+            Locator::Proof(pay_id) => vec![Locator::Issues(*pay_id)],
+            Locator::Assets(_) | Locator::Transfer(_) => Vec::new(),
+        }
+    }
+}
+
+impl Shared<'_> {
+    fn records(&self, pay_id: &PayId, transfer: bool) -> Option<Vec<u8>> {
+        let (records, is_transfer) = self.reservoir.set_records(pay_id)?;
+        (is_transfer == transfer).then_some(records)
+    }
+}
+
+/// Bundles of a peer that are being offered to the pools.
+#[derive(Debug)]
+pub(super) struct Job {
+    id: u64,
+    peer: Option<PeerPublicKey>,
+    bundles: VecDeque<Bundle>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Engine {
+    /// Gives the shared mempool an input and does what it wants.
+    pub(super) fn share(&mut self, step: &mut Step<'_>, input: mempool::Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut effects = Vec::new();
+            let pools = Shared {
+                reservoir: &self.reservoir,
+                view: &step.state,
+            };
+            self.mempool
+                .step(step.now.mono, input, &pools, &mut effects);
+            for effect in effects {
+                self.shared(step, effect, &mut inputs);
+            }
+        }
+    }
+
+    fn shared(
+        &mut self,
+        step: &mut Step<'_>,
+        effect: mempool::Effect,
+        inputs: &mut VecDeque<mempool::Input>,
+    ) {
+        match effect {
+            mempool::Effect::Send {
+                peer,
+                generation,
+                payload,
+            } => {
+                let frames = vec![mempool::COMMAND.as_bytes().to_vec(), payload];
+                inputs.extend(self.send_shared(step, peer, generation, frames, ANSWER_MS));
+            }
+            mempool::Effect::SendPlain {
+                peer,
+                generation,
+                command,
+                parameter,
+            } => {
+                let frames = vec![command.text().as_bytes().to_vec(), parameter];
+                let within = self.settings.timing.upstream.timeout_ms;
+                inputs.extend(self.send_shared(step, peer, generation, frames, within));
+            }
+            mempool::Effect::AskInfo { peer, generation } => {
+                let within = self.settings.timing.upstream.timeout_ms;
+                let frames = vec![b"I".to_vec()];
+                inputs.extend(self.send_shared(step, peer, generation, frames, within));
+            }
+            mempool::Effect::Answer { ticket, payload } => {
+                let reply = Reply::shared(payload);
+                // What it acknowledges is on the disk then.
+                step.after.push(Effect::Reply(Ticket(ticket), reply));
+            }
+            mempool::Effect::Validate { job, peer, bundles } => self.jobs.push_back(Job {
+                id: job,
+                peer,
+                bundles: bundles.into(),
+                verdicts: Vec::new(),
+            }),
+            mempool::Effect::Penalise { reason, .. } => self.stats.refuse(reason.text()),
+            mempool::Effect::Lost(peer) => {
+                if let Some(index) = self.place_of(&peer) {
+                    let why = "no answers to what is shared".to_owned();
+                    self.upstream(step, index, upstream::Input::Broken(why));
+                }
+            }
+            mempool::Effect::Notify(_) => {}
+            mempool::Effect::Security { event, peer, key } => {
+                let record =
+                    key.map_or_else(String::new, |key| format!(", record {}", hex::encode(key)));
+                step.log(
+                    Importance::Security,
+                    format!("{}: peer {peer}{record}", event.text()),
+                );
+            }
+        }
+    }
+
+    fn place_of(&self, peer: &PeerPublicKey) -> Option<usize> {
+        self.upstreams.iter().position(|place| {
+            let target = place.upstream.target();
+            target.is_some_and(|(key, _)| key == *peer) && place.upstream.is_registered()
+        })
+    }
+
+    /// Sends through the place of a peer; the reply at once, none, where there is no such place.
+    fn send_shared(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerPublicKey,
+        generation: u64,
+        frames: Vec<Vec<u8>>,
+        within: Millis,
+    ) -> Option<mempool::Input> {
+        let Some(index) = self.place_of(&peer) else {
+            return Some(mempool::Input::Reply {
+                peer,
+                generation,
+                frames: None,
+            });
+        };
+        if let Some(place) = self.upstreams.get_mut(index) {
+            place.sharing = Some((peer, generation));
+        }
+        self.upstream(step, index, upstream::Input::Share(frames, within));
+        None
+    }
+
+    /// A place got an answer to what was shared through it, or none.
+    pub(super) fn answered_shared(
+        &mut self,
+        step: &mut Step<'_>,
+        index: usize,
+        frames: Option<Vec<Vec<u8>>>,
+    ) {
+        let sharing = self.upstreams.get_mut(index).and_then(|p| p.sharing.take());
+        if let Some((peer, generation)) = sharing {
+            let reply = mempool::Input::Reply {
+                peer,
+                generation,
+                frames,
+            };
+            self.share(step, reply);
+        }
+    }
+
+    /// Tells the shared mempool who came and who went, when a place has changed.
+    pub(super) fn tell_registered(&mut self, step: &mut Step<'_>, index: usize) {
+        let Some(place) = self.upstreams.get_mut(index) else {
+            return;
+        };
+        let target = place.upstream.target().map(|(key, _)| key);
+        let is = target.filter(|_| place.upstream.is_registered());
+        let was = std::mem::replace(&mut place.registered, is);
+        if was == is {
+            return;
+        }
+        if let Some(gone) = was {
+            self.share(step, mempool::Input::LostPeer(gone));
+        }
+        if let Some(come) = is {
+            self.share(step, mempool::Input::NewPeer(come));
+        }
+    }
+
+    /// Whose a record is to the shared mempool: a peer's, or one of our clients'.
+    pub(super) fn origin(&self, key: Option<PeerPublicKey>) -> Option<PeerPublicKey> {
+        key.filter(|key| {
+            let is_upstream = |place: &super::peers::Place| {
+                place.upstream.target().is_some_and(|(of, _)| of == *key)
+            };
+            self.announce.peers().get(&key.0).is_some()
+                || self.upstreams.iter().any(is_upstream)
+                || self.subscriptions.iter().any(|one| one.key == *key)
+                || self.mempool.knows(key)
+        })
+    }
+
+    /// Tells the shared mempool what came into the pools and what left them.
+    pub(super) fn tell_touched(&mut self, step: &mut Step<'_>) {
+        let origin = self.bringing;
+        for part in self.reservoir.take_touched() {
+            self.tell_part(step, part, origin);
+        }
+    }
+
+    /// Tells it of everything, at the start.
+    pub(super) fn tell_all_parts(&mut self, step: &mut Step<'_>) {
+        let parts: Vec<Part> = self.reservoir.parts().collect();
+        for part in parts {
+            self.tell_part(step, part, None);
+        }
+    }
+
+    fn tell_part(&mut self, step: &mut Step<'_>, part: Part, origin: Option<PeerPublicKey>) {
+        let all = match part {
+            Part::Asset(id) => vec![(Locator::Assets(id), self.reservoir.has_cached_asset(&id))],
+            Part::Set(pay_id) => {
+                let set = self.reservoir.set_records(&pay_id);
+                let is_transfer = set.as_ref().map(|(_, is)| *is);
+                let has_proof = self.reservoir.proof_of(&pay_id).is_some();
+                vec![
+                    (Locator::Issues(pay_id), is_transfer == Some(false)),
+                    (Locator::Transfer(pay_id), is_transfer == Some(true)),
+                    (Locator::Proof(pay_id), has_proof),
+                ]
+            }
+        };
+        for (locator, is_there) in all {
+            let input = if is_there {
+                mempool::Input::Present { locator, origin }
+            } else {
+                mempool::Input::Gone(locator)
+            };
+            self.share(step, input);
+        }
+    }
+
+    /// Offers the next bundles to the pools.
+    pub(super) fn work_on_jobs(&mut self, step: &mut Step<'_>) {
+        let Some(mut job) = self.jobs.pop_front() else {
+            return;
+        };
+        for _ in 0..TURN {
+            let Some(bundle) = job.bundles.pop_front() else {
+                break;
+            };
+            let verdict = self.offer(step, job.peer, bundle);
+            job.verdicts.push(verdict);
+            if verdict == Verdict::NoRoom {
+                // What stands behind it is not looked at.
+                let left = std::mem::take(&mut job.bundles);
+                job.verdicts.extend(left.iter().map(|_| Verdict::NoRoom));
+            }
+        }
+        if job.bundles.is_empty() {
+            let validated = mempool::Input::Validated {
+                job: job.id,
+                verdicts: job.verdicts,
+            };
+            self.share(step, validated);
+        } else {
+            // The others have their turn first.
+            self.jobs.push_back(job);
+        }
+    }
+
+    fn offer(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: Option<PeerPublicKey>,
+        bundle: Bundle,
+    ) -> Verdict {
+        let command = bundle.kind.command();
+        let link = || reservoir::unpack_transfer(&bundle.payload, self.settings.chain.testing);
+        let link = (command == Command::Transfer)
+            .then(|| link().ok().and_then(|record| record.link()))
+            .flatten();
+        let pay_id = bundle.payload.first_chunk().copied().map(PayId);
+        let input = reservoir::Input::Peer {
+            command,
+            data: bundle.payload,
+            source: peer.as_ref().map(super::source_of),
+            ticket: 0,
+        };
+        self.bringing = peer;
+        let result = self.pools(step, input);
+        self.bringing = None;
+        let refusal = match result {
+            Some(Ok(_)) => {
+                self.stats.taken += 1;
+                return Verdict::Accepted;
+            }
+            Some(Err(refusal)) => refusal,
+            None => return Verdict::NoRoom,
+        };
+        match refusal {
+            Refusal::Store(fault) => {
+                Self::store_fault(step, &fault);
+                Verdict::NoRoom
+            }
+            Refusal::Synchronising | Refusal::Full => Verdict::NoRoom,
+            // A rival of what is here is nobody's fault.
+            Refusal::AlreadyExists
+            | Refusal::NothingNew
+            | Refusal::DoubleTransfer
+            | Refusal::AssetsAlreadyRegistered => Verdict::Duplicate,
+            Refusal::AssetNotFound => Verdict::Waits,
+            Refusal::InvalidLink => {
+                let is_confirmed = link
+                    .is_some_and(|link| read::has_transaction(&step.state, &link).unwrap_or(false));
+                if is_confirmed {
+                    Verdict::Invalid
+                } else {
+                    Verdict::Waits
+                }
+            }
+            Refusal::PayIdAlreadyUsed if command == Command::Proof => {
+                let status = pay_id.map(|pay_id| self.reservoir.set_status(&pay_id));
+                match status {
+                    Some(reservoir::Status::Unknown) => Verdict::Waits,
+                    Some(reservoir::Status::Pending) | None => Verdict::Invalid,
+                    Some(_) => Verdict::Duplicate,
+                }
+            }
+            other => {
+                self.stats.refuse(&other.to_string());
+                Verdict::Invalid
+            }
+        }
+    }
+}
