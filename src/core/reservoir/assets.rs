@@ -11,6 +11,7 @@ use super::{ASSET_LIFE_S, Effect, Reservoir};
 use crate::core::id::AssetId;
 use crate::core::record::{AssetData, Record};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A repeat that would lengthen a life by less is not written to the disk.
 const EXTENSION_MIN_S: u64 = 3600;
@@ -35,7 +36,13 @@ impl Reservoir {
         }
         let id = AssetId::of(&asset.fingerprint);
         let record = Record::AssetData(asset);
-        let packed = record.pack(&registrant)?;
+        let packed: Arc<[u8]> = match self.pools.assets.get(&id) {
+            // The very record was checked when it came first.
+            Some(cached) if is_packed(&cached.packed, &record, registrant.testing) => {
+                Arc::clone(&cached.packed)
+            }
+            _ => record.pack(&registrant)?.into(),
+        };
         if confirmed.has_asset(&id)? {
             return Ok((id, false));
         }
@@ -54,7 +61,7 @@ impl Reservoir {
             return Ok((id, false));
         }
         let asset = CachedAsset {
-            packed: packed.into(),
+            packed,
             source,
             deadline,
         };
@@ -118,6 +125,11 @@ impl Reservoir {
         self.effects.push(Effect::Full { source });
         Refusal::Full
     }
+}
+
+/// Whether these are the bytes of the record, signature included.
+fn is_packed(cached: &[u8], record: &Record, testing: bool) -> bool {
+    Record::unpack(cached, testing).is_ok_and(|(old, _)| old == *record)
 }
 
 /// Whether name, fingerprint, metadata and registrant are those of the cached record. The

@@ -8,7 +8,7 @@ use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::error::Refusal;
 use super::proofs::ProofStatus;
-use super::{Answer, Command, Effect, Reservoir};
+use super::{Answer, Command, Effect, Reservoir, Status};
 use crate::core::id::PayId;
 use crate::core::mining::proof::{ClientNonce, InvalidNonce};
 use crate::core::record::{BitmarkIssue, Record, RecordError};
@@ -29,6 +29,17 @@ impl Reservoir {
         }
         let answer = match command {
             Command::Assets => self.peer_assets(&data, source, confirmed)?,
+            // The very bytes were checked when they came first.
+            Command::Issues
+                if self.set_status(&PayId::of([data.as_slice()])) != Status::Unknown =>
+            {
+                return Err(Refusal::AlreadyExists);
+            }
+            Command::Transfer
+                if self.set_status(&PayId::of([data.as_slice()])) == Status::Pending =>
+            {
+                return Err(Refusal::AlreadyExists);
+            }
             Command::Issues => {
                 let issues = unpack_issues(&data, confirmed.chain().testing)?;
                 let issues = issues.into_iter().map(Some).collect();
