@@ -222,10 +222,11 @@ impl Clients {
         is_there
     }
 
-    fn note_verified(&mut self, world: &World, node: usize, id: TxId) {
+    fn note_verified(&mut self, world: &mut World, node: usize, id: TxId) {
         let status = world.nodes[node].status(&id);
         let is_verified = matches!(status, Status::Verified | Status::Confirmed);
         if is_verified && !self.contested.contains(&id) {
+            world.note(|| format!("node {node} has verified {id}"));
             self.verified.insert(id);
         }
     }

@@ -114,7 +114,6 @@ pub enum Waiter {
 
 #[derive(Debug)]
 pub struct SimNode {
-    pub index: usize,
     pub plan: Plan,
     pub settings: Settings,
     pub disk: Disk,
@@ -196,7 +195,6 @@ impl SimNode {
             seed: Sha3_256::digest(format!("seed {seed} of node {index}")).into(),
         };
         Self {
-            index,
             plan,
             settings,
             disk: Disk::default(),

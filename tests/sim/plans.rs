@@ -116,12 +116,13 @@ fn live(world: &mut World, count: usize) {
     world.run(8 * MINUTE);
     world.deed(Deed::Mining(None));
     world.run(MINUTE);
-    // Two blocks of one height are equals until the next one.
-    for _ in 0..10 {
+    // Two blocks of one height are equals until the next one; and what a node alone could verify,
+    // because its proof was made for blocks that others never had, waits for that node's block.
+    for round in 0..3 * count {
         if checks::is_settled(world) {
             break;
         }
-        world.act_and_mine();
+        world.act_and_mine(round % count);
         world.run(MINUTE);
     }
     checks::at_the_end(world);

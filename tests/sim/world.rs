@@ -25,7 +25,7 @@ use crate::scripts::{Act, Script};
 pub type Frames = Vec<Vec<u8>>;
 
 /// Lines of the trace that are kept for a failure.
-const TRACE: usize = 200;
+const TRACE: usize = 2000;
 /// Steps of one node at one moment; more is a livelock.
 const BUSY: u32 = 20_000;
 
@@ -318,13 +318,15 @@ impl World {
         }
     }
 
-    /// A few records, and a block.
-    pub fn act_and_mine(&mut self) {
+    /// A few records, and a block of this node.
+    pub fn act_and_mine(&mut self, node: usize) {
         for _ in 0..3 {
             self.happen(Event::Client);
             self.run(1_000);
         }
-        self.mine();
+        if self.nodes[node].work.is_some() {
+            self.mine_at(node);
+        }
     }
 
     /// One of the nodes that give work gets a good nonce.
@@ -336,6 +338,10 @@ impl World {
             return;
         }
         let node = at_work[self.random.gen_range(0..at_work.len())];
+        self.mine_at(node);
+    }
+
+    fn mine_at(&mut self, node: usize) {
         let text = self.nodes[node].work.clone().unwrap();
         let work = Work::read(text.as_bytes()).expect("work can be read");
         let nonce = self.random.gen_range(0..u64::MAX >> 16);

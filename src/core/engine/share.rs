@@ -351,9 +351,10 @@ impl Engine {
             Refusal::PayIdAlreadyUsed if command == Command::Proof => {
                 let status = pay_id.map(|pay_id| self.reservoir.set_status(&pay_id));
                 match status {
-                    Some(reservoir::Status::Unknown) => Verdict::Waits,
-                    Some(reservoir::Status::Pending) | None => Verdict::Invalid,
+                    // Its issues may come; or a block, which it was made for and which is not here.
+                    Some(reservoir::Status::Unknown | reservoir::Status::Pending) => Verdict::Waits,
                     Some(_) => Verdict::Duplicate,
+                    None => Verdict::Invalid,
                 }
             }
             other => {
