@@ -16,6 +16,8 @@ pub enum Ctl {
     Status,
     /// Outgoing connections and peers known.
     Peers,
+    /// The shared mempool: every number of it, and how far each peer is.
+    Mempool,
     /// Connect a peer.
     Connect {
         /// Its public key.
@@ -95,6 +97,7 @@ impl Ctl {
         Ok(match self {
             Self::Status => json!({"command": "status"}),
             Self::Peers => json!({"command": "peers"}),
+            Self::Mempool => json!({"command": "mempool"}),
             Self::Connect { key, address } => {
                 json!({"command": "connect", "key": key, "address": address})
             }
@@ -229,6 +232,22 @@ mod tests {
             "reservoir.pending        3",
             "banned                   none",
             "known                    key=ab listeners=x,y until=-",
+        ];
+        assert_eq!(people(&answer), expected.join("\n"));
+    }
+
+    #[test]
+    fn the_shared_mempool_is_a_line_for_each_number_and_each_peer() {
+        assert_eq!(
+            Ctl::Mempool.request().unwrap(),
+            json!({"command": "mempool"})
+        );
+        let peer = json!({"key": "ab", "mode": "overlay", "oldestUnacknowledgedMs": null});
+        let answer = json!({"enabled": true, "report": {"sentBundles": 7}, "peers": [peer]});
+        let expected = [
+            "enabled                  true",
+            "report.sentBundles       7",
+            "peers                    key=ab mode=overlay oldestUnacknowledgedMs=-",
         ];
         assert_eq!(people(&answer), expected.join("\n"));
     }

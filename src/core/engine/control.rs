@@ -10,6 +10,7 @@ use super::{Effect, Engine, Step};
 use crate::core::currency::Currency;
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::PeerPublicKey;
+use crate::core::overlay::mempool::Mode;
 use crate::core::reservoir::{self, Confirmed, SeenPayment, Status};
 use crate::core::wire::connection::Connection;
 
@@ -30,6 +31,7 @@ impl Engine {
         let answer = match field(question, "command") {
             Ok("status") => Ok(self.status_json(step)),
             Ok("peers") => Ok(self.peers_json()),
+            Ok("mempool") => Ok(self.mempool_json(step)),
             Ok("connect") => self.control_connect(step, question),
             Ok("disconnect") => key_of(question).map(|key| {
                 let was = self.disconnect(step, &key);
@@ -93,7 +95,59 @@ impl Engine {
                 "expired": self.reservoir.expired(),
                 "taken": self.stats.taken,
             },
+            "mempool": self.mempool_brief(),
             "refused": self.stats.refused,
+        })
+    }
+
+    /// What of the shared mempool the status tells.
+    fn mempool_brief(&self) -> Value {
+        let report: BTreeMap<_, _> = self.mempool.report().into_iter().collect();
+        let value = |name| report.get(name).copied().unwrap_or_default();
+        json!({
+            "enabled": self.settings.mempool.enabled,
+            "overlay": value("peers_overlay"),
+            "plain": value("peers_plain"),
+            "unknown": value("peers_unknown"),
+            "timelineHead": value("timeline_head"),
+            "timelineLength": value("timeline_length"),
+            "parked": value("parked"),
+            "inFlight": value("in_flight"),
+        })
+    }
+
+    /// All of the shared mempool: every number, and every peer.
+    fn mempool_json(&self, step: &Step<'_>) -> Value {
+        let report = self.mempool.report().into_iter();
+        let numbers: serde_json::Map<_, _> = report
+            .map(|(name, value)| (camel_case(name), json!(value)))
+            .collect();
+        let peers: Vec<Value> = self
+            .mempool
+            .peers(step.now.mono)
+            .into_iter()
+            .map(|peer| {
+                json!({
+                    "key": peer.key,
+                    "mode": match peer.mode {
+                        Mode::Unknown => "unknown",
+                        Mode::Overlay => "overlay",
+                        Mode::Plain => "plain",
+                    },
+                    "alive": peer.alive,
+                    "acked": peer.acked,
+                    "remoteDone": peer.remote_done,
+                    "inFlight": peer.in_flight,
+                    "jobs": peer.jobs,
+                    "oldestUnacknowledgedMs": peer.oldest_unacknowledged_ms,
+                })
+            })
+            .collect();
+        json!({
+            "enabled": self.settings.mempool.enabled,
+            "policy": self.settings.mempool.policy,
+            "report": numbers,
+            "peers": peers,
         })
     }
 
@@ -234,6 +288,18 @@ impl Engine {
         };
         Ok(json!({"payId": pay_id, "status": status}))
     }
+}
+
+/// A name as the control socket writes it: `sent_bytes` is `sentBytes`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut out = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        out.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        out.push_str(letters.as_str());
+    }
+    out
 }
 
 /// A payment of just what is due.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::blocks::QUEUE_OF_SOURCE;
 use super::*;
 use crate::core::block::{Compact, Header};
@@ -146,6 +148,51 @@ fn told(effects: &[Effect]) -> Result<Value, String> {
         _ => None,
     };
     effects.iter().find_map(find).expect("an answer")
+}
+
+/// Pools that are empty.
+struct NoPools;
+
+impl mempool::Pools for NoPools {
+    fn payload(&self, _: &mempool::Locator) -> Option<Vec<u8>> {
+        None
+    }
+    fn needs(&self, _: &mempool::Locator) -> Vec<mempool::Locator> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn the_operator_sees_the_shared_mempool() {
+    let store = MemoryStore::new();
+    let (mut engine, _) = started(&store);
+    let now = |mono| Now { mono, wall: 1 };
+    let ask = |engine: &mut Engine, mono, command: &str| {
+        let mut out = Vec::new();
+        let question = json!({"command": command});
+        engine.step(now(mono), Input::Control(1, question), &store, &mut out);
+        told(&out).unwrap()
+    };
+    let status = ask(&mut engine, 10, "status");
+    let nothing = json!({
+        "enabled": true, "overlay": 0, "plain": 0, "unknown": 0,
+        "timelineHead": 0, "timelineLength": 0, "parked": 0, "inFlight": 0,
+    });
+    assert_eq!(status["mempool"], nothing);
+    let mut out = Vec::new();
+    let come = mempool::Input::NewPeer(peer(9).key);
+    engine.mempool.step(20, come, &NoPools, &mut out);
+    assert_eq!(ask(&mut engine, 30, "status")["mempool"]["unknown"], 1);
+    let all = ask(&mut engine, 40, "mempool");
+    let report = all["report"].as_object().unwrap();
+    assert_eq!(report.len(), engine.mempool.report().len());
+    assert_eq!(report["peersUnknown"], 1);
+    assert_eq!(report["nackSentWrongEpoch"], 0);
+    let expected = json!([{
+        "key": peer(9).key, "mode": "unknown", "alive": true, "acked": 0, "remoteDone": 0,
+        "inFlight": false, "jobs": 0, "oldestUnacknowledgedMs": null,
+    }]);
+    assert_eq!(all["peers"], expected);
 }
 
 /// What a node does about peer 3, which its configuration connects and subscribes to.
