@@ -9,6 +9,7 @@ mod families;
 mod liar;
 mod relay;
 mod restart;
+mod share;
 #[allow(dead_code, reason = "shared with the hostile tests")]
 mod stage;
 mod subscribe;
