@@ -543,7 +543,8 @@ fn row(measure: &str, ours: &str, target: &str) {
 }
 
 /// The rows about time, and the one about memory, of a network with this policy.
-fn network(policy: &str, context: &Context) {
+fn network(policy: &str) {
+    let context = &Context::new().expect("CURVE");
     let folder = tempfile::tempdir().expect("a folder");
     let (plans, _ports) = plans(folder.path(), NODES + 2);
     let nodes = start(&plans, 0..NODES, policy);
@@ -599,9 +600,8 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{NODES} node processes and this one on {cores} cores; {RECORDS} records a run\n");
     row("measure", "ours", "target");
-    let context = Context::new().expect("CURVE");
     for policy in ["own", "relay"] {
-        network(policy, &context);
+        network(policy);
     }
     for (size, burst) in [
         (TRANSFER_BYTES, 1),
