@@ -7,6 +7,7 @@ use bitmarkd::core::reservoir::Status;
 use bitmarkd::core::state::{Pool, View as _};
 use bitmarkd::core::time::Millis;
 
+use crate::watch;
 use crate::world::World;
 
 /// How long a node may have strangers alone.
@@ -30,9 +31,10 @@ pub fn after_step(world: &mut World, node: usize) {
         "node {node} has {} sockets",
         target.sockets.len()
     );
-    if !world.scripts.is_empty() {
+    if !world.scripts.is_empty() && !world.watch.is_sharing {
         not_encircled(world, node);
     }
+    watch::after_step(world, node);
     let target = &world.nodes[node];
     let tip = target.engine().ledger().tip();
     if (tip.number, tip.digest) != (target.checked_height, target.checked_tip) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitmarkd::core::id::{AssetId, TxId};
 use bitmarkd::core::keys::PeerPublicKey;
+use bitmarkd::core::overlay::mempool::{BundleKey, Kind, key_of};
 use bitmarkd::core::reservoir::Status;
 use rand::Rng as _;
 use serde_json::{Value, json};
@@ -23,6 +24,15 @@ enum Pending {
     Proof(TxId),
     Transfer { id: TxId },
     Payment { id: TxId },
+}
+
+/// A record that clients made.
+#[derive(Debug, Clone, Copy)]
+pub enum Made {
+    Asset(AssetId),
+    Issue(TxId),
+    Proof(TxId),
+    Transfer(TxId),
 }
 
 /// What clients want done; the world does it when they have finished.
@@ -57,6 +67,11 @@ pub struct Clients {
     /// Transactions that a node acknowledged with their proof or payment: each ends up in a block.
     pub verified: BTreeSet<TxId>,
     pub acknowledged: u64,
+    /// Every record that was made, and the one that it cannot do without.
+    pub made: BTreeMap<BundleKey, (Made, Option<BundleKey>)>,
+    assets_made: BTreeMap<AssetId, BundleKey>,
+    issues_made: BTreeMap<TxId, BundleKey>,
+    asset_of: BTreeMap<TxId, AssetId>,
     /// Whether contested transfers are made.
     pub are_honest: bool,
 }
@@ -75,6 +90,7 @@ impl Clients {
         data: Vec<u8>,
         what: Pending,
     ) {
+        self.note_made(&data, &what);
         let tag = self.number();
         self.waiting.insert(tag, (node, what));
         let frames = vec![
@@ -87,6 +103,29 @@ impl Clients {
         key[..8].copy_from_slice(&(tag % 8 + 1).to_be_bytes());
         self.wishes
             .push(Wish::Ask(node, tag, PeerPublicKey(key), frames));
+    }
+
+    fn note_made(&mut self, data: &[u8], what: &Pending) {
+        let (key, made, need) = match what {
+            Pending::Asset(id) => {
+                let key = key_of(Kind::Assets, data);
+                self.assets_made.insert(*id, key);
+                (key, Made::Asset(*id), None)
+            }
+            Pending::Issue { id, .. } => {
+                let need = self.asset_of.get(id);
+                let need = need.and_then(|asset| self.assets_made.get(asset)).copied();
+                self.issues_made.insert(*id, key_of(Kind::Issues, data));
+                (key_of(Kind::Issues, data), Made::Issue(*id), need)
+            }
+            Pending::Proof(id) => {
+                let need = self.issues_made.get(id).copied();
+                (key_of(Kind::Proof, data), Made::Proof(*id), need)
+            }
+            Pending::Transfer { id } => (key_of(Kind::Transfer, data), Made::Transfer(*id), None),
+            Pending::Payment { .. } => return,
+        };
+        self.made.insert(key, (made, need));
     }
 
     /// A crash: no reply comes any more.
@@ -134,6 +173,7 @@ impl Clients {
             owner,
         });
         self.origin.insert(id, id);
+        self.asset_of.insert(id, asset);
         let what = Pending::Issue {
             id,
             packed: packed.clone(),

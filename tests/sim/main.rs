@@ -14,4 +14,6 @@ mod plans;
 mod records;
 mod scenes;
 mod scripts;
+mod sharing;
+mod watch;
 mod world;

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use bitmarkd::core::chain::Chain;
+use bitmarkd::core::id::AssetId;
 use bitmarkd::core::keys::PeerPublicKey;
+use bitmarkd::core::overlay::mempool::wire::{Batch, BatchAck, Hello, Item, Message};
+use bitmarkd::core::overlay::mempool::{Bundle, Kind};
 use bitmarkd::core::time::Millis;
 use bitmarkd::core::wire::connection::pack_list;
 use rand::{Rng as _, RngCore as _};
@@ -12,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use sha3::{Digest as _, Sha3_256};
 
 use crate::node::{NO_WORK, WALL, address_of, key_of};
+use crate::records;
 use crate::world::Frames;
 
 /// What a script does in its turn.
@@ -36,6 +40,12 @@ pub enum What {
     Babbler,
     /// Takes blocks of others, spoils them and sends them on.
     Forger { seen: Vec<Vec<u8>> },
+    /// Speaks the language of the shared mempool, and never truly.
+    Liar {
+        turn: u64,
+        /// The epoch and the newest id of its log.
+        last: (u64, u64),
+    },
 }
 
 #[derive(Debug)]
@@ -58,6 +68,7 @@ impl Script {
     pub const fn every(&self) -> Millis {
         match self.what {
             What::Swarm { .. } => 100,
+            What::Liar { .. } => 700,
             _ => 1_000,
         }
     }
@@ -82,8 +93,14 @@ impl Script {
         let height: u64 = match self.what {
             What::Boaster => 1_000_000,
             What::Babbler => random.next_u64(),
-            What::Swarm { .. } | What::Forger { .. } => 1,
+            What::Swarm { .. } | What::Forger { .. } | What::Liar { .. } => 1,
         };
+        if let (What::Liar { last, .. }, b"OVL1", Some(payload)) =
+            (&self.what, command, frames.get(2))
+        {
+            let reply = lie(payload, *last, random)?;
+            return Some(vec![b"OVL1".to_vec(), reply.encode()]);
+        }
         if let (What::Forger { seen }, b"block", Some(packed)) =
             (&mut self.what, command, frames.get(2))
         {
@@ -164,6 +181,25 @@ impl Script {
                 }
                 acts
             }
+            What::Liar { turn, last } => {
+                *turn += 1;
+                // A new epoch now and then, and twice as often towards the end of ten turns.
+                if *turn % 10 > 7 {
+                    *last = (random.gen_range(1..=u64::MAX), 0);
+                }
+                let victim = random.gen_range(0..victims);
+                let mut messages = vec![Message::Hello(hello(*last, random))];
+                for _ in 0..random.gen_range(1..8) {
+                    messages.push(Message::Batch(false_batch(*last, 0, random)));
+                }
+                messages
+                    .into_iter()
+                    .map(|message| {
+                        let frames = vec![name.clone(), b"OVL1".to_vec(), message.encode()];
+                        Act::Ask(victim, own, frames)
+                    })
+                    .collect()
+            }
             What::Forger { seen } => {
                 let Some(mut packed) = seen.pop() else {
                     return Vec::new();
@@ -190,6 +226,67 @@ impl Script {
             }
         }
     }
+}
+
+fn hello((epoch, head): (u64, u64), random: &mut ChaCha8Rng) -> Hello {
+    Hello {
+        epoch,
+        head,
+        max_bytes: random.next_u32(),
+        max_items: random.gen_range(0..200),
+        flags: random.gen_range(0..4),
+    }
+}
+
+/// Bundles that no node takes: noise, tiny ones, issues of nothing and proofs of nothing.
+fn false_batch((epoch, _): (u64, u64), after: u64, random: &mut ChaCha8Rng) -> Batch {
+    let count = random.gen_range(1..40);
+    let size = if random.gen_ratio(1, 2) { 1 } else { 56 };
+    let items: Vec<Item> = (1..=count)
+        .map(|at| {
+            let kind = Kind::ALL[random.gen_range(0..4)];
+            let mut payload = vec![0; size];
+            random.fill_bytes(&mut payload);
+            if random.gen_ratio(1, 2) {
+                let key = records::client(random.gen_range(0..40));
+                payload = records::issue(&key, &AssetId([7; 64]), random.gen_range(1..9));
+                if random.gen_ratio(1, 2) {
+                    // Somebody else's signature.
+                    let last = payload.len() - 1;
+                    payload[last] ^= 1;
+                }
+            }
+            let bundle = Bundle { kind, payload };
+            let id = after + at;
+            Item { id, bundle }
+        })
+        .collect();
+    let upto = after + count + random.gen_range(0..2);
+    Batch {
+        epoch,
+        after,
+        upto,
+        items,
+    }
+}
+
+/// An answer to a message of the overlay.
+fn lie(payload: &[u8], last: (u64, u64), random: &mut ChaCha8Rng) -> Option<Message> {
+    Some(match Message::decode(payload).ok()? {
+        Message::Hello(_) => Message::HelloAck(hello(last, random), random.gen_range(0..100)),
+        Message::Batch(batch) => {
+            let beyond = random.gen_ratio(1, 3);
+            let of_another = random.gen_ratio(1, 3);
+            Message::BatchAck(BatchAck {
+                epoch: batch.epoch ^ u64::from(of_another),
+                upto: batch.upto + if beyond { 1_000 } else { 0 },
+                credit: random.gen_range(0..3),
+                ..BatchAck::default()
+            })
+        }
+        Message::Pull(pull) => Message::Batch(false_batch(last, pull.after, random)),
+        _ => return None,
+    })
 }
 
 /// Frames of any content; some begin like commands.

@@ -20,6 +20,7 @@ use crate::clients::{Clients, Wish};
 use crate::network::{Network, Weather};
 use crate::node::{DIGEST_MS, Plan, SimNode, Socket, Waiter, cheap_digest, party_at};
 use crate::scripts::{Act, Script};
+use crate::watch::{self, Watch};
 
 /// Frames of a message.
 pub type Frames = Vec<Vec<u8>>;
@@ -108,6 +109,8 @@ pub struct World {
     /// A number that two runs share only if the same happened in both.
     pub print: u64,
     pub is_checked: bool,
+    /// What is known of the bundles on the wire.
+    pub watch: Watch,
 }
 
 impl World {
@@ -136,6 +139,7 @@ impl World {
             steps: 0,
             print: 0,
             is_checked: true,
+            watch: Watch::default(),
         }
     }
 
@@ -263,6 +267,7 @@ impl World {
             Deed::Crash(node) => {
                 if self.nodes[node].is_up() {
                     self.nodes[node].end();
+                    self.watch.ended(node);
                     let lost = self.nodes[node].disk.crash(&mut self.random);
                     self.note(|| format!("node {node} lost {lost} batches"));
                     for listeners in self.subscribers.values_mut() {
@@ -553,6 +558,7 @@ impl World {
         if !self.answers_to(party, &key) {
             return;
         }
+        watch::sends(self, node, party, &frames);
         let waiter = Waiter::Party {
             party: node,
             life,
@@ -619,6 +625,8 @@ impl World {
                 // A socket takes the reply to its open request alone, and once.
                 if let Some(target) = target.filter(|socket| socket.open == Some(number)) {
                     target.open = None;
+                    let from = target.party;
+                    watch::hears(self, party, from, &frames);
                     self.step(party, Input::Reply(socket, frames));
                 }
             }
@@ -646,6 +654,10 @@ impl World {
         let ticket = target.next_ticket;
         target.next_ticket += 1;
         target.tickets.insert(ticket, waiter);
+        if let Waiter::Party { party, .. } = waiter {
+            watch::asked(self, node, party, ticket, &frames);
+        }
+        let target = &self.nodes[node];
         let status = target.engine().status();
         let reply = match Asked::read(self.chain, frames) {
             Err(reply) => reply,
@@ -676,6 +688,9 @@ impl World {
 
     fn replied(&mut self, node: usize, ticket: u64, frames: Frames) {
         if let Some(waiter) = self.nodes[node].tickets.remove(&ticket) {
+            if let Waiter::Party { party, .. } = waiter {
+                watch::answers(self, node, party, ticket, &frames);
+            }
             self.answer(node, waiter, frames);
         }
     }

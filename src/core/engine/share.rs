@@ -12,7 +12,7 @@ use crate::core::id::{AssetId, PayId};
 use crate::core::keys::PeerPublicKey;
 use crate::core::ledger::read;
 use crate::core::listener::{Reply, Ticket};
-use crate::core::overlay::mempool::{self, Bundle, Locator, Verdict};
+use crate::core::overlay::mempool::{self, Bundle, Locator, Mempool, Verdict};
 use crate::core::reservoir::{self, Command, Part, Refusal, Reservoir};
 use crate::core::state::View;
 use crate::core::time::Millis;
@@ -72,6 +72,21 @@ pub(super) struct Job {
 }
 
 impl Engine {
+    /// What it shares with its peers.
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// Whether the invariants of the shared mempool hold against these pools and this store.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check_shared(&self, view: &dyn View) -> Result<(), String> {
+        let reservoir = &self.reservoir;
+        self.mempool.check_invariants(&Shared { reservoir, view })
+    }
+
     /// Gives the shared mempool an input and does what it wants.
     pub(super) fn share(&mut self, step: &mut Step<'_>, input: mempool::Input) {
         let mut inputs = VecDeque::from([input]);

@@ -1,8 +1,9 @@
 //! What the operator and the simulator see: numbers, peers, and whether all is as it should be
 //! (`proto/mempool.md`, sections 4.8 and 5).
 
-use super::bundle::Pools;
+use super::bundle::{BundleKey, Pools};
 use super::peers::{Mode, Open, Peer};
+use super::timeline::State;
 use super::{Counters, Mempool, reader};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
@@ -36,6 +37,19 @@ impl Mempool {
     #[must_use]
     pub fn knows(&self, key: &PeerPublicKey) -> bool {
         self.peers.get(key).is_some()
+    }
+
+    /// Where a bundle stands, if it is here: its id, once it is ready.
+    #[must_use]
+    pub fn position(&self, key: &BundleKey) -> Option<Option<u64>> {
+        if let Some(locator) = self.timeline.find(key) {
+            let state = self.timeline.get(&locator).map(|item| item.state);
+            return Some(match state {
+                Some(State::Ready(id)) => Some(id),
+                _ => None,
+            });
+        }
+        self.parking.sender(key).map(|_| None)
     }
 
     /// What was counted.
