@@ -11,7 +11,7 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak
+.PHONY: help setup build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,29 @@ vectors: setup ## every vector file; DIR=FOLDER runs the same tests over another
 sim: ROUNDS = 200
 sim: setup ## random lives of simulated networks: ROUNDS=200 FIRST=0, or SEED=n repeats one with a trace
 	$(if $(SEED),SEED=$(SEED)) ROUNDS=$(ROUNDS) FIRST=$(or $(FIRST),0) $(CARGO) test --locked --release --test sim -- --nocapture
+
+MUTANTS := cursor-moves-on-send new-epoch-keeps-the-cursor stale-generation-applied \
+  parked-bundle-keeps-its-id ack-counts-undecided no-per-peer-quota bundle-returned-to-origin \
+  proof-before-issues
+
+# The fault is built into this crate alone, by a wrapper of the compiler, so that what it depends on
+# is not built anew for each.
+mutants: ROUNDS = 1000
+mutants: setup ## whether the simulator finds each fault that is built in on purpose: ROUNDS=1000 ONE=name
+	@mkdir -p target/mutants; missed=; \
+	for name in $(or $(ONE),$(MUTANTS)); do \
+	  wrapper=target/mutants/$$name.sh; log=target/mutants/$$name.log; \
+	  printf '#!/bin/sh\nexec "$$@" --cfg '"'"'mutant="%s"'"'"'\n' $$name > $$wrapper; chmod +x $$wrapper; \
+	  export RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/$$wrapper; \
+	  $(CARGO) test --locked --release --test sim --no-run --quiet || exit 1; \
+	  if ROUNDS=$(ROUNDS) FIRST=$(or $(FIRST),0) $(CARGO) test --locked --release --test sim sharing_lives -- --nocapture > $$log 2>&1; \
+	  then echo "$$name: NOT caught in $(ROUNDS) seeds"; missed=yes; \
+	  else \
+	    seed=$$(sed -n 's/.*sharing seed \([0-9]*\) fails.*/\1/p' $$log | head -1); \
+	    if [ -z "$$seed" ]; then echo "$$name: failed otherwise, see $$log"; missed=yes; \
+	    else echo "$$name: caught at seed $$seed: $$(grep -m1 -oE 'M[0-9]: .*' $$log)"; fi; \
+	  fi; \
+	done; [ -z "$$missed" ]
 
 testnet: build ## starts a test network: NODES=4…16, CHAIN=devnet|local, HOURS=4 (0: no end)
 	@$(RELEASE)/bitmarkd testnet start --nodes $(NODES) --chain $(CHAIN) --hours $(HOURS) --directory $(RUN)

@@ -146,7 +146,7 @@ fn live(world: &mut World, cast: &Cast) {
     for node in 0..count {
         world.deed(Deed::Boot(node));
     }
-    world.run(2 * MINUTE);
+    world.run(MINUTE);
     everybody_has_everything(world, cast);
 }
 

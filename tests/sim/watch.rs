@@ -12,8 +12,10 @@ use crate::clients::Made;
 use crate::node::key_of;
 use crate::world::{Frames, World};
 
-/// Of the random lives with blocks, every so many steps are looked at in full.
-const SELDOM: u64 = 16;
+/// One step of so many is looked at in full, which reads and digests every bundle: in lives of
+/// sharing, and in others, which have more bundles and more steps.
+const OFTEN: u64 = 4;
+const SELDOM: u64 = 64;
 
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -64,16 +66,16 @@ const fn is_node(world: &World, party: usize) -> bool {
 
 /// After each step of a node.
 pub fn after_step(world: &World, node: usize) {
-    if !world.watch.is_sharing && !world.steps.is_multiple_of(SELDOM) {
-        return;
-    }
     let target = &world.nodes[node];
     let engine = target.engine();
-    if let Err(why) = engine.check_shared(&target.disk.seen) {
-        panic!("node {node}: {why}");
-    }
     let pool = engine.mempool();
     for report in pool.peers(target.now(world.at).mono) {
+        assert!(
+            report.jobs <= target.plan.mempool.inbound_per_peer,
+            "M7: node {node} decides {} messages of {} at once",
+            report.jobs,
+            report.key
+        );
         let party = (0..world.nodes.len()).find(|party| key_of(*party) == report.key);
         let Some(party) = party.filter(|_| report.mode == Mode::Overlay) else {
             continue;
@@ -85,6 +87,16 @@ pub fn after_step(world: &World, node: usize) {
             "M4: node {node} takes {} for acknowledged by {party}, which said {acked:?}",
             report.acked
         );
+    }
+    let every = if world.watch.is_sharing {
+        OFTEN
+    } else {
+        SELDOM
+    };
+    if world.steps.is_multiple_of(every)
+        && let Err(why) = engine.check_shared(&target.disk.seen)
+    {
+        panic!("node {node}: {why}");
     }
 }
 
