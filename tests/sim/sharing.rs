@@ -217,7 +217,7 @@ fn sharing_lives_lose_no_bundle_and_keep_the_order() {
                 partial += world.watch.partial_acks;
             }
             Err(why) => {
-                eprintln!("sharing seed {seed} fails: repeat it with `make sharing SEED={seed}`");
+                eprintln!("sharing seed {seed} fails: repeat it with `make sim SEED={seed}`");
                 std::panic::resume_unwind(why);
             }
         }
