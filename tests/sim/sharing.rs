@@ -98,6 +98,7 @@ fn life(seed: u64, is_traced: bool) -> World {
     world.random = random;
     world.watch.is_sharing = true;
     world.watch.has_blocks = cast.has_blocks;
+    world.watch.checks_order = true;
     world.clients.are_honest = true;
     if is_traced {
         world.trace();

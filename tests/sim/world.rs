@@ -295,6 +295,7 @@ impl World {
             Deed::Heal => self.network.heal(),
             Deed::Weather(weather) => self.network.weather = weather,
             Deed::Mining(every) => {
+                self.watch.has_blocks |= every.is_some();
                 let was = std::mem::replace(&mut self.mining, every);
                 if was.is_none() {
                     self.next_mine();

@@ -346,6 +346,12 @@ impl Mempool {
     /// What is on the timeline is parked no more, and others may have waited for it.
     fn unpark_entered(&mut self) {
         for (came, key) in self.timeline.take_entered() {
+            // Whoever sent it has it, though it came in another way.
+            for sender in self.parking.senders(&key) {
+                if let Some(peer) = self.peers.get(&sender) {
+                    self.timeline.mark(&came, peer.holder(), peer.read);
+                }
+            }
             self.parking.remove(&key);
             self.unlocked.remove(&key);
             self.parking.want_after(came.kind());

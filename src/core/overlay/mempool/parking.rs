@@ -2,9 +2,10 @@
 //! and 4.7). They keep their bytes here. When what they may wait for has come, the pools are asked
 //! again, a piece at a time in the order in which they came.
 //!
-//! Bounds: a count and bytes; the oldest make room. One that alone is beyond them is not taken.
+//! Bounds: a count and bytes; who holds most makes room, oldest first, so that nobody pushes out what
+//! others wait for. One that alone is beyond them is not taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bundle::{Bundle, BundleKey, Kind};
 use crate::core::keys::PeerPublicKey;
@@ -14,8 +15,20 @@ use crate::core::time::Millis;
 struct Parked {
     bundle: Bundle,
     from: PeerPublicKey,
+    /// Who sent it besides, [`OTHERS_MAX`] at most.
+    others: Vec<PeerPublicKey>,
     since: Millis,
     place: u64,
+}
+
+/// Senders of a parked bundle that are remembered beside the first.
+const OTHERS_MAX: usize = 16;
+
+/// What one peer has parked.
+#[derive(Debug, Clone, Default)]
+struct Share {
+    places: BTreeSet<u64>,
+    bytes: usize,
 }
 
 /// Which kinds are to be tried.
@@ -47,6 +60,7 @@ pub(super) struct Parking {
     most_bytes: usize,
     parked: BTreeMap<BundleKey, Parked>,
     by_age: BTreeMap<u64, BundleKey>,
+    shares: BTreeMap<PeerPublicKey, Share>,
     bytes: usize,
     next_place: u64,
     wanted: Kinds,
@@ -62,6 +76,7 @@ impl Parking {
             most_bytes,
             parked: BTreeMap::new(),
             by_age: BTreeMap::new(),
+            shares: BTreeMap::new(),
             bytes: 0,
             next_place: 0,
             wanted: Kinds(0),
@@ -87,7 +102,11 @@ impl Parking {
     pub fn park(&mut self, now: Millis, from: PeerPublicKey, bundle: Bundle) -> u64 {
         let key = bundle.key();
         let size = bundle.payload.len();
-        if self.parked.contains_key(&key) {
+        if let Some(parked) = self.parked.get_mut(&key) {
+            let is_known = parked.from == from || parked.others.contains(&from);
+            if !is_known && parked.others.len() < OTHERS_MAX {
+                parked.others.push(from);
+            }
             return 0;
         }
         if self.most == 0 || size > self.most_bytes {
@@ -95,20 +114,23 @@ impl Parking {
         }
         let mut dropped = 0;
         while self.parked.len() >= self.most || self.bytes.saturating_add(size) > self.most_bytes {
-            let Some((_, oldest)) = self.by_age.first_key_value() else {
+            let Some(victim) = self.victim(&from, size) else {
                 break;
             };
-            let oldest = *oldest;
-            self.remove(&oldest);
+            self.remove(&victim);
             dropped += 1;
         }
         let place = self.next_place;
         self.next_place = place.saturating_add(1);
         self.bytes = self.bytes.saturating_add(size);
         self.by_age.insert(place, key);
+        let share = self.shares.entry(from).or_default();
+        share.places.insert(place);
+        share.bytes = share.bytes.saturating_add(size);
         let parked = Parked {
             bundle,
             from,
+            others: Vec::new(),
             since: now,
             place,
         };
@@ -116,11 +138,47 @@ impl Parking {
         dropped
     }
 
+    /// The oldest bundle of the peer that would hold most with the newcomer: by number where that
+    /// is the bound, else by bytes. Of equals it is the newcomer's own.
+    fn victim(&self, from: &PeerPublicKey, size: usize) -> Option<BundleKey> {
+        let is_full = self.parked.len() >= self.most;
+        let held = |peer: &PeerPublicKey, share: &Share| {
+            let own = usize::from(peer == from);
+            if is_full {
+                share.places.len() + own
+            } else {
+                share.bytes.saturating_add(own * size)
+            }
+        };
+        let most = self
+            .shares
+            .iter()
+            .max_by_key(|(peer, share)| (held(peer, share), *peer == from));
+        let oldest = most.and_then(|(_, share)| share.places.first())?;
+        self.by_age.get(oldest).copied()
+    }
+
+    /// Everybody who sent it, the first one first.
+    pub fn senders(&self, key: &BundleKey) -> Vec<PeerPublicKey> {
+        let parked = self.parked.get(key).into_iter();
+        parked
+            .flat_map(|parked| std::iter::once(parked.from).chain(parked.others.iter().copied()))
+            .collect()
+    }
+
     /// It waits no more. Gives back who sent it.
     pub fn remove(&mut self, key: &BundleKey) -> Option<PeerPublicKey> {
         let parked = self.parked.remove(key)?;
+        let size = parked.bundle.payload.len();
         self.by_age.remove(&parked.place);
-        self.bytes = self.bytes.saturating_sub(parked.bundle.payload.len());
+        self.bytes = self.bytes.saturating_sub(size);
+        if let Some(share) = self.shares.get_mut(&parked.from) {
+            share.places.remove(&parked.place);
+            share.bytes = share.bytes.saturating_sub(size);
+            if share.places.is_empty() {
+                self.shares.remove(&parked.from);
+            }
+        }
         Some(parked.from)
     }
 
@@ -223,6 +281,11 @@ impl Parking {
         if bytes != self.bytes || self.by_age.len() != self.parked.len() {
             return Err("M3: what is parked was counted wrongly".to_owned());
         }
+        let in_shares: usize = self.shares.values().map(|share| share.places.len()).sum();
+        let shares: usize = self.shares.values().map(|share| share.bytes).sum();
+        if in_shares != self.parked.len() || shares != self.bytes {
+            return Err("M3: what peers have parked was counted wrongly".to_owned());
+        }
         for (place, key) in &self.by_age {
             if self.parked.get(key).map(|parked| parked.place) != Some(*place) {
                 return Err("M3: a parked bundle is not at its place".to_owned());
@@ -265,6 +328,43 @@ mod tests {
         assert_eq!(lot.park(0, PEER, bundle(Kind::Issues, 5, 11)), 1, "itself");
         assert_eq!((lot.len(), lot.bytes()), (1, 10));
         lot.check().unwrap();
+    }
+
+    #[test]
+    fn a_peer_pushes_out_its_own_and_not_what_others_wait_for() {
+        let other = PeerPublicKey([2; 32]);
+        let mut lot = Parking::new(4, 100);
+        for number in 0..2 {
+            lot.park(0, PEER, bundle(Kind::Proof, number, 5));
+        }
+        for number in 10..200 {
+            lot.park(0, other, bundle(Kind::Proof, number, 5));
+        }
+        for number in 0..2 {
+            let key = bundle(Kind::Proof, number, 5).key();
+            assert_eq!(lot.sender(&key), Some(PEER));
+        }
+        assert_eq!(lot.len(), 4);
+        // The same by bytes.
+        let mut lot = Parking::new(1000, 100);
+        lot.park(0, PEER, bundle(Kind::Proof, 0, 40));
+        for number in 10..200 {
+            lot.park(0, other, bundle(Kind::Proof, number, 20));
+        }
+        assert_eq!(lot.sender(&bundle(Kind::Proof, 0, 40).key()), Some(PEER));
+        assert_eq!(lot.bytes(), 100);
+        lot.check().unwrap();
+    }
+
+    #[test]
+    fn everybody_who_sent_a_bundle_is_remembered() {
+        let other = PeerPublicKey([2; 32]);
+        let mut lot = Parking::new(4, 100);
+        let proof = bundle(Kind::Proof, 1, 5);
+        for from in [PEER, other, other, PEER] {
+            lot.park(0, from, proof.clone());
+        }
+        assert_eq!(lot.senders(&proof.key()), [PEER, other]);
     }
 
     #[test]
