@@ -233,6 +233,7 @@ impl Engine {
         };
         place.upstream.step(step.now, input, &mut effects);
         let mut changed = false;
+        let mut answered = None;
         for effect in effects {
             match effect {
                 upstream::Effect::Open(key, address) => {
@@ -270,13 +271,17 @@ impl Engine {
                     );
                 }
                 upstream::Effect::Height(_) => changed = true,
-                upstream::Effect::Shared(frames) => self.answered_shared(step, index, frames),
+                upstream::Effect::Shared(frames) => answered = Some(frames),
                 upstream::Effect::Answered(question, answer) => {
                     let input = connector::Input::Answered(index, question, answer);
                     self.connect_on_time(step, input);
                 }
                 other => self.peer_shown(step, other),
             }
+        }
+        // Only now: what follows may come back to this place.
+        if let Some(frames) = answered {
+            self.answered_shared(step, index, frames);
         }
         self.tell_registered(step, index);
         if changed {

@@ -149,7 +149,7 @@ impl Engine {
             mempool::Effect::Lost(peer) => {
                 if let Some(index) = self.place_of(&peer) {
                     let why = "no answers to what is shared".to_owned();
-                    self.upstream(step, index, upstream::Input::Broken(why));
+                    self.upstream(step, index, upstream::Input::GiveUp(why));
                 }
             }
             mempool::Effect::Notify(_) => {}
@@ -324,6 +324,9 @@ impl Engine {
         let link = (command == Command::Transfer)
             .then(|| link().ok().and_then(|record| record.link()))
             .flatten();
+        // What was parked is still its sender's.
+        let peer = peer.or_else(|| self.mempool.parked_sender(&bundle.key()));
+        let size = bundle.payload.len();
         let pay_id = bundle.payload.first_chunk().copied().map(PayId);
         let input = reservoir::Input::Peer {
             command,
@@ -347,7 +350,10 @@ impl Engine {
                 Self::store_fault(step, &fault);
                 Verdict::NoRoom
             }
-            Refusal::Synchronising | Refusal::Full => Verdict::NoRoom,
+            Refusal::Synchronising => Verdict::NoRoom,
+            // Only where there is no room for anybody does what stands behind it have to wait, too.
+            Refusal::Full if self.reservoir.is_full(size) => Verdict::NoRoom,
+            Refusal::Full => Verdict::Waits,
             // A rival of what is here is nobody's fault.
             Refusal::AlreadyExists
             | Refusal::NothingNew

@@ -426,6 +426,15 @@ impl Reservoir {
         self.pools.usage.total()
     }
 
+    /// Whether a newcomer of so many bytes has no room whoever brings it.
+    #[must_use]
+    pub const fn is_full(&self, bytes: usize) -> bool {
+        let (usage, caps) = (self.pools.usage.total(), self.caps);
+        usage.records >= caps.pending_records
+            || usage.bytes.saturating_add(bytes) > caps.pending_bytes
+            || usage.assets >= caps.assets
+    }
+
     /// How many newcomers were refused for want of room.
     #[must_use]
     pub const fn refused_full(&self) -> u64 {

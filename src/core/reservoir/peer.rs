@@ -8,7 +8,7 @@ use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::error::Refusal;
 use super::proofs::ProofStatus;
-use super::{Answer, Command, Effect, Reservoir, Status};
+use super::{Answer, Command, Effect, Reservoir};
 use crate::core::id::PayId;
 use crate::core::mining::proof::{ClientNonce, InvalidNonce};
 use crate::core::record::{BitmarkIssue, Record, RecordError};
@@ -30,16 +30,8 @@ impl Reservoir {
         let answer = match command {
             Command::Assets => self.peer_assets(&data, source, confirmed)?,
             // The very bytes were checked when they came first.
-            Command::Issues
-                if self.set_status(&PayId::of([data.as_slice()])) != Status::Unknown =>
-            {
-                return Err(Refusal::AlreadyExists);
-            }
-            Command::Transfer
-                if self.set_status(&PayId::of([data.as_slice()])) == Status::Pending =>
-            {
-                return Err(Refusal::AlreadyExists);
-            }
+            Command::Issues if self.is_known(&data, false) => return Err(Refusal::AlreadyExists),
+            Command::Transfer if self.is_known(&data, true) => return Err(Refusal::AlreadyExists),
             Command::Issues => {
                 let issues = unpack_issues(&data, confirmed.chain().testing)?;
                 let issues = issues.into_iter().map(Some).collect();
@@ -68,6 +60,15 @@ impl Reservoir {
         };
         self.effects.push(Effect::Relay { command, data });
         Ok(answer)
+    }
+
+    /// Whether just these records are a set of this kind; of transfers a pending one, for what is
+    /// verified is refused in another way.
+    fn is_known(&self, data: &[u8], is_transfer: bool) -> bool {
+        self.pools.sets.get(&PayId::of([data])).is_some_and(|set| {
+            let is_of_kind = set.link().is_some() == is_transfer;
+            is_of_kind && !(is_transfer && set.verified.is_some())
+        })
     }
 
     fn peer_assets(

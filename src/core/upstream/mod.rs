@@ -67,6 +67,8 @@ pub enum Input {
     /// Send this request of the shared mempool behind the chain's name, with so long for the
     /// answer. It has one open at a time.
     Share(Vec<Vec<u8>>, Millis),
+    /// It answers nothing that is shared: it has to register anew.
+    GiveUp(String),
     /// The time of [`Upstream::next_wakeup`] has come.
     Wake,
 }
@@ -221,6 +223,7 @@ impl Upstream {
             }
             Input::Reply(frames) => self.reply(now, frames, out),
             Input::Broken(why) => self.failed(now, &why, out),
+            Input::GiveUp(why) => self.give_up(now, &why, out),
             Input::News(news) => {
                 if self.is_registered() {
                     self.queue(news);
@@ -366,6 +369,25 @@ impl Upstream {
             self.fail_questions(why, out);
             self.fail_share(out);
         }
+    }
+
+    /// Whatever is open fails, and the peer is registered no more; that it can be reached is not
+    /// in doubt.
+    fn give_up(&mut self, now: Now, why: &str, out: &mut Vec<Effect>) {
+        self.fail_questions(why, out);
+        self.fail_share(out);
+        let Some(peer) = self.peer.as_mut() else {
+            return;
+        };
+        if let Some((Open::News(_), _)) = peer.open.take() {
+            self.dropped += 1;
+        }
+        if peer.registered {
+            peer.registered = false;
+            out.push(Effect::Lost);
+        }
+        peer.next_cycle = now.mono.saturating_add(self.timing.cycle_ms);
+        out.push(Effect::Open(peer.key, peer.address));
     }
 
     fn reply(&mut self, now: Now, frames: Vec<Vec<u8>>, out: &mut Vec<Effect>) {

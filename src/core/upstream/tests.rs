@@ -380,3 +380,52 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn a_peer_that_is_given_up_registers_anew_whatever_is_open() {
+    let mut upstream = registered();
+    step(&mut upstream, 3, Input::News(frames(&[b"block", b"x"])));
+    let share = Input::Share(frames(&[b"OVL1", b"y"]), 10_000);
+    assert!(step(&mut upstream, 4, share).is_empty(), "news are open");
+    let effects = step(&mut upstream, 5, Input::GiveUp("silent".to_owned()));
+    assert_eq!(
+        effects,
+        [
+            Effect::Shared(None),
+            Effect::Lost,
+            Effect::Open(PeerPublicKey([2; 32]), address())
+        ]
+    );
+    assert!(!upstream.is_registered());
+    assert_eq!(upstream.dropped(), 1);
+    let effects = step(&mut upstream, 5 + 30_000, Input::Wake);
+    assert!(matches!(&effects[..], [Effect::Send(request)] if request[1] == b"R"));
+}
+
+#[test]
+fn what_is_shared_and_news_take_turns_and_each_gets_one_answer() {
+    let mut upstream = registered();
+    step(&mut upstream, 3, Input::News(frames(&[b"block", b"1"])));
+    step(&mut upstream, 3, Input::News(frames(&[b"block", b"2"])));
+    step(
+        &mut upstream,
+        3,
+        Input::Share(frames(&[b"OVL1", b"y"]), 10_000),
+    );
+    let effects = step(&mut upstream, 4, Input::Reply(frames(&[b"block", b"A"])));
+    assert!(matches!(&effects[..], [Effect::Send(request)] if request[1] == b"OVL1"));
+    let effects = step(&mut upstream, 5, Input::Reply(frames(&[b"OVL1", b"M12"])));
+    assert_eq!(effects[0], Effect::Shared(Some(frames(&[b"OVL1", b"M12"]))));
+    assert!(matches!(&effects[1], Effect::Send(request) if request[1] == b"block"));
+    // No answer within its own time, which is shorter than that of news.
+    step(&mut upstream, 6, Input::Reply(frames(&[b"block", b"A"])));
+    step(
+        &mut upstream,
+        7,
+        Input::Share(frames(&[b"OVL1", b"z"]), 10_000),
+    );
+    assert!(step(&mut upstream, 10_006, Input::Wake).is_empty());
+    let effects = step(&mut upstream, 10_007, Input::Wake);
+    assert_eq!(effects[0], Effect::Shared(None));
+    assert!(upstream.is_registered());
+}

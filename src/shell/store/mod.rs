@@ -8,6 +8,7 @@
 mod flusher;
 mod snapshots;
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,6 +103,17 @@ fn open_unlocked(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error>
     }
 }
 
+/// The lock of a store, waited for as above.
+fn wait_for_lock(path: &Path) -> std::io::Result<Option<File>> {
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        match snapshots::lock(path)? {
+            None if Instant::now() < end => std::thread::sleep(LOCK_LOOK),
+            lock => return Ok(lock),
+        }
+    }
+}
+
 fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(e) if e.kind() == std::io::ErrorKind::WouldBlock
         || e.to_string().contains("could not acquire lock"))
@@ -139,7 +151,7 @@ impl Store {
             Ok(db) => Self::on(db, path).checked(),
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
             Err(e) if is_damage(&e) => {
-                Self::from_log(path, cache_bytes).ok_or_else(|| e.to_string())
+                Self::from_log(path, cache_bytes)?.ok_or_else(|| e.to_string())
             }
             // No room, no descriptors, no permission: the store itself may be whole.
             Err(e) => return Err(failed(&e)),
@@ -147,6 +159,11 @@ impl Store {
         let (store, set_aside) = match first {
             Ok(store) => (store, None),
             Err(why) => {
+                // Not under the feet of another process that has it open.
+                let lock = wait_for_lock(path).map_err(|e| failed(&e))?;
+                let Some(_lock) = lock else {
+                    return Err(StoreError::InUse(name));
+                };
                 log::error!("{name}: the store is damaged ({why}); it is set aside");
                 let aside = Self::set_aside(path).map_err(|e| failed(&e))?;
                 let db = open_sled(path, cache_bytes).map_err(|e| failed(&e))?;
@@ -157,21 +174,25 @@ impl Store {
         Ok(Opened { store, set_aside })
     }
 
-    /// Opens a store again without its snapshots, if that is what is damaged: all of it can be
-    /// read then.
-    fn from_log(path: &Path, cache_bytes: u64) -> Option<Self> {
-        if !snapshots::put_aside(path).ok()? {
-            return None;
+    /// Opens a store again without its newest snapshot, if that is what cannot be read, and all else
+    /// can; `None`: it is damaged elsewhere.
+    fn from_log(path: &Path, cache_bytes: u64) -> Result<Option<Self>, StoreError> {
+        let name = path.display().to_string();
+        let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
+        if !snapshots::put_unreadable_aside(path).map_err(|e| failed(&e))? {
+            return Ok(None);
         }
-        let store = Self::on(open_unlocked(path, cache_bytes).ok()?, path);
-        let store = store.checked().ok()?;
-        store.is_whole().then(|| {
-            log::warn!(
-                "{}: its snapshot could not be read; the log was read instead",
-                path.display()
-            );
-            store
-        })
+        let db = match open_unlocked(path, cache_bytes) {
+            Ok(db) => db,
+            Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
+            Err(e) if is_damage(&e) => return Ok(None),
+            Err(e) => return Err(failed(&e)),
+        };
+        let store = Self::on(db, path).checked().ok().filter(Self::is_whole);
+        if store.is_some() {
+            log::warn!("{name}: its snapshot could not be read; the log was read instead");
+        }
+        Ok(store)
     }
 
     /// Moves a folder out of the way.
@@ -554,6 +575,7 @@ mod tests {
         let entries = worn(&path);
         let snapshot = snapshot_of(&path);
         let whole = std::fs::read(&snapshot).unwrap();
+        assert!(snapshots::is_readable(&whole));
         let half = PathBuf::from(format!("{}.generating", snapshot.display()));
         let longer = [whole.as_slice(), b"of one that was longer"].concat();
         let nothing = Vec::new();
@@ -583,6 +605,21 @@ mod tests {
                 entries
             );
         }
+    }
+
+    #[test]
+    fn a_log_that_is_shorter_than_its_snapshot_says_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        worn(&path);
+        let log = std::fs::File::options()
+            .write(true)
+            .open(path.join("db"))
+            .unwrap();
+        log.set_len(0).unwrap();
+        drop(log);
+        let again = Store::open(&path, CACHE_BYTES).unwrap();
+        assert!(again.set_aside.is_some(), "nothing is lost quietly");
     }
 
     #[test]

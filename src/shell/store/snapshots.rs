@@ -5,7 +5,7 @@
 //! corrupt. So what is half written is removed before it opens, and one that cannot be read is put
 //! out of its way; the log then says the same. Nothing here reads or changes the log.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,19 +30,32 @@ fn all(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
+/// The lock that sled takes on a store; it goes with the file. `None`: somebody has it.
+///
+/// # Errors
+/// There is no store, or what else the system says.
+pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let log = match File::open(folder.join("db")) {
+        // Without a log there is nothing to take from anybody.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => File::open(folder)?,
+        other => other?,
+    };
+    match log.try_lock() {
+        Ok(()) => Ok(Some(log)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
 /// Removes snapshots that were never finished. Those of a process that has the store open are
 /// left alone.
 ///
 /// # Errors
 /// What the system says.
 pub(super) fn remove_half_written(folder: &Path) -> io::Result<()> {
-    // The lock that sled takes; it goes with the file at the end.
-    let Ok(log) = File::open(folder.join("db")) else {
+    let Ok(Some(_lock)) = lock(folder) else {
         return Ok(());
     };
-    if log.try_lock().is_err() {
-        return Ok(());
-    }
     for (path, name) in all(folder)? {
         if name.ends_with(HALF) {
             std::fs::remove_file(&path)?;
@@ -52,14 +65,36 @@ pub(super) fn remove_half_written(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts all snapshots out of the way; whether there was one.
+/// Puts the newest snapshot out of the way if it cannot be read; whether it did. A store whose
+/// snapshots can be read is damaged elsewhere.
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn put_aside(folder: &Path) -> io::Result<bool> {
-    let snapshots = all(folder)?;
-    for (path, name) in &snapshots {
-        std::fs::rename(path, folder.join(format!("{ASIDE}{name}")))?;
+pub(super) fn put_unreadable_aside(folder: &Path) -> io::Result<bool> {
+    let Some(_lock) = lock(folder)? else {
+        return Ok(false);
+    };
+    let mut snapshots = all(folder)?;
+    snapshots.retain(|(_, name)| !name.ends_with(HALF));
+    let newest = snapshots.into_iter().max_by(|a, b| a.1.cmp(&b.1));
+    let Some((path, name)) = newest else {
+        return Ok(false);
+    };
+    if is_readable(&std::fs::read(&path)?) {
+        return Ok(false);
     }
-    Ok(!snapshots.is_empty())
+    std::fs::rename(&path, folder.join(format!("{ASIDE}{name}")))?;
+    Ok(true)
+}
+
+/// Whether the bytes end with their length and their check value, as sled writes them.
+pub(super) fn is_readable(bytes: &[u8]) -> bool {
+    let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
+        return false;
+    };
+    let Some((content, _length)) = content.split_last_chunk::<8>() else {
+        return false;
+    };
+    let expected = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(content);
+    !content.is_empty() && u32::from_le_bytes(*crc) == expected
 }

@@ -101,6 +101,8 @@ fn below(outgoing: u16) -> Range<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -113,7 +115,12 @@ mod tests {
         let name = claims_folder().unwrap().join(port.to_string());
         assert!(File::open(&name).unwrap().try_lock().is_err());
         drop(ports);
-        File::open(&name).unwrap().try_lock().unwrap();
+        // A process that is just being started has the file too, for a moment.
+        let end = Instant::now() + Duration::from_secs(10);
+        while File::open(&name).unwrap().try_lock().is_err() {
+            assert!(Instant::now() < end, "the claim is not given back");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -52,6 +52,12 @@ impl Mempool {
         self.parking.sender(key).map(|_| None)
     }
 
+    /// Who sent a bundle that is parked.
+    #[must_use]
+    pub fn parked_sender(&self, key: &BundleKey) -> Option<PeerPublicKey> {
+        self.parking.sender(key)
+    }
+
     /// What was counted.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
