@@ -11,6 +11,7 @@ use bitmarkd::core::listener::reply::Info;
 use bitmarkd::core::listener::{Asked, Reply, Request, Ticket, look_up, request};
 use bitmarkd::core::mining::work::Work;
 use bitmarkd::core::time::Millis;
+use bitmarkd::core::wire::connection::Connection;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -423,35 +424,11 @@ impl World {
                 self.after(delay, Event::Flushed(node, life, number, after));
             }
             Effect::Reply(ticket, reply) => self.replied(node, ticket.0, reply.into_frames()),
-            Effect::Dial(id, key, address) | Effect::Subscribe(id, key, address)
-                if party_at(&address).is_none_or(|p| !self.is_party(p)) =>
-            {
-                // Nobody is there: silence.
-                let party = usize::MAX;
-                let socket = Socket {
-                    party,
-                    key,
-                    open: None,
-                };
-                self.nodes[node].sockets.insert(id, socket);
-            }
             Effect::Dial(id, key, address) => {
-                let party = party_at(&address).unwrap();
-                let socket = Socket {
-                    party,
-                    key,
-                    open: None,
-                };
-                self.nodes[node].sockets.insert(id, socket);
+                self.open(node, id, key, &address);
             }
             Effect::Subscribe(id, key, address) => {
-                let party = party_at(&address).unwrap();
-                let socket = Socket {
-                    party,
-                    key,
-                    open: None,
-                };
-                self.nodes[node].sockets.insert(id, socket);
+                let party = self.open(node, id, key, &address);
                 let listeners = self.subscribers.entry(party).or_default();
                 listeners.insert((node, life, id));
             }
@@ -493,6 +470,25 @@ impl World {
             }
             Effect::Fatal(why) => panic!("node {node} ends: {why}"),
         }
+    }
+
+    /// Opens a socket; gives the party at its other end. Where nobody is, there is silence.
+    fn open(
+        &mut self,
+        node: usize,
+        id: SocketId,
+        key: PeerPublicKey,
+        address: &Connection,
+    ) -> usize {
+        let there = party_at(address).filter(|party| self.is_party(*party));
+        let party = there.unwrap_or(usize::MAX);
+        let socket = Socket {
+            party,
+            key,
+            open: None,
+        };
+        self.nodes[node].sockets.insert(id, socket);
+        party
     }
 
     /// An operator is told.

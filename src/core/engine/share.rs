@@ -13,7 +13,7 @@ use crate::core::keys::PeerPublicKey;
 use crate::core::ledger::read;
 use crate::core::listener::{Reply, Ticket};
 use crate::core::overlay::mempool::{self, Bundle, Locator, Mempool, Verdict};
-use crate::core::reservoir::{self, Command, Part, Refusal, Reservoir};
+use crate::core::reservoir::{self, Command, Part, Refusal, Reservoir, Room};
 use crate::core::state::View;
 use crate::core::time::Millis;
 use crate::core::upstream;
@@ -326,7 +326,12 @@ impl Engine {
             .flatten();
         // What was parked is still its sender's.
         let peer = peer.or_else(|| self.mempool.parked_sender(&bundle.key()));
-        let size = bundle.payload.len();
+        let is_asset = command == Command::Assets;
+        let room = Room {
+            records: usize::from(!is_asset),
+            bytes: bundle.payload.len(),
+            assets: usize::from(is_asset),
+        };
         let pay_id = bundle.payload.first_chunk().copied().map(PayId);
         let input = reservoir::Input::Peer {
             command,
@@ -352,7 +357,7 @@ impl Engine {
             }
             Refusal::Synchronising => Verdict::NoRoom,
             // Only where there is no room for anybody does what stands behind it have to wait, too.
-            Refusal::Full if self.reservoir.is_full(size) => Verdict::NoRoom,
+            Refusal::Full if self.reservoir.is_full(room) => Verdict::NoRoom,
             Refusal::Full => Verdict::Waits,
             // A rival of what is here is nobody's fault.
             Refusal::AlreadyExists

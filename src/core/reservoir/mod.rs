@@ -426,13 +426,10 @@ impl Reservoir {
         self.pools.usage.total()
     }
 
-    /// Whether a newcomer of so many bytes has no room whoever brings it.
+    /// Whether there is no room for this much more, whoever brings it.
     #[must_use]
-    pub const fn is_full(&self, bytes: usize) -> bool {
-        let (usage, caps) = (self.pools.usage.total(), self.caps);
-        usage.records >= caps.pending_records
-            || usage.bytes.saturating_add(bytes) > caps.pending_bytes
-            || usage.assets >= caps.assets
+    pub fn is_full(&self, more: Room) -> bool {
+        self.pools.usage.of(None).fits(&self.caps, more).is_err()
     }
 
     /// How many newcomers were refused for want of room.
