@@ -9,7 +9,6 @@ use bitmarkd::core::overlay::mempool::{BundleKey, Mode};
 use bitmarkd::core::reservoir::Status;
 
 use crate::clients::Made;
-use crate::node::key_of;
 use crate::world::{Frames, World};
 
 /// One step of so many is looked at in full, which reads and digests every bundle: in lives of
@@ -72,23 +71,21 @@ pub fn after_step(world: &World, node: usize) {
     let target = &world.nodes[node];
     let engine = target.engine();
     let pool = engine.mempool();
-    for report in pool.peers(target.now(world.at).mono) {
+    for (key, mode, acked, jobs) in pool.standings() {
         assert!(
-            report.jobs <= target.plan.mempool.inbound_per_peer,
-            "M7: node {node} decides {} messages of {} at once",
-            report.jobs,
-            report.key
+            jobs <= target.plan.mempool.inbound_per_peer,
+            "M7: node {node} decides {jobs} messages of {key} at once"
         );
-        let party = (0..world.nodes.len()).find(|party| key_of(*party) == report.key);
-        let Some(party) = party.filter(|_| report.mode == Mode::Overlay) else {
+        let mut nodes = world.nodes.iter();
+        let party = nodes.position(|other| other.settings.own.key == *key);
+        let Some(party) = party.filter(|_| mode == Mode::Overlay) else {
             continue;
         };
         let of = world.watch.heard.get(&(node, party)).copied();
-        let acked = of.and_then(|of| world.watch.acked.get(&(pool.epoch(), of)));
+        let said = of.and_then(|of| world.watch.acked.get(&(pool.epoch(), of)));
         assert!(
-            report.acked <= acked.copied().unwrap_or(0),
-            "M4: node {node} takes {} for acknowledged by {party}, which said {acked:?}",
-            report.acked
+            acked <= said.copied().unwrap_or(0),
+            "M4: node {node} takes {acked} for acknowledged by {party}, which said {said:?}"
         );
     }
     let every = if world.watch.is_sharing {

@@ -4,15 +4,16 @@
 //! A branch that replaces ours goes in whole or not at all: it is tried on a copy, and stored as
 //! one batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::peers::header_bytes;
 use super::{Effect, Engine, Importance, Source, Step};
 use crate::core::block::{BlockError, HEADER_BYTES, Header};
 use crate::core::connector;
-use crate::core::id::BlockDigest;
+use crate::core::id::{BlockDigest, TxId};
 use crate::core::ledger::{Applied, LedgerError};
 use crate::core::mining::machine as mining;
+use crate::core::record::Record;
 use crate::core::reservoir;
 use crate::core::state::Overlay;
 use crate::core::time::Millis;
@@ -298,9 +299,16 @@ impl Engine {
         match work {
             Work::One { packed, .. } => {
                 let digest = self.digest_known(packed)?;
-                let applied = self
-                    .ledger
-                    .apply(&step.state, packed, digest, step.now.wall)?;
+                let pools = &self.reservoir;
+                let is_known =
+                    |id: &TxId, record: &Record, packed: &[u8]| pools.holds(id, record, packed);
+                let applied = self.ledger.apply_known(
+                    &step.state,
+                    packed,
+                    digest,
+                    step.now.wall,
+                    &is_known,
+                )?;
                 self.applied(step, applied);
                 self.tell_mining_tip(step);
                 Ok(())
@@ -329,8 +337,14 @@ impl Engine {
             returned.push(undone.returned);
         }
         let mut all = Vec::new();
+        // Those of the blocks that came off were checked when these went in.
+        let off: BTreeSet<TxId> = returned.iter().flatten().map(|one| one.id).collect();
+        let pools = &self.reservoir;
+        let is_known = |id: &TxId, record: &Record, packed: &[u8]| {
+            off.contains(id) || pools.holds(id, record, packed)
+        };
         for (packed, digest) in blocks.iter().zip(digests) {
-            let applied = ledger.apply(&trial, packed, *digest, step.now.wall)?;
+            let applied = ledger.apply_known(&trial, packed, *digest, step.now.wall, &is_known)?;
             trial.extend(applied.batch.clone());
             all.push(applied);
         }

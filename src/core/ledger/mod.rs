@@ -92,6 +92,9 @@ pub enum Confirmed {
     },
 }
 
+/// Whether the signatures of a record were checked before, over exactly these bytes.
+pub type Known<'a> = dyn Fn(&TxId, &Record, &[u8]) -> bool + 'a;
+
 /// A block that may go in: the batch to store, and what it says.
 #[derive(Debug, Clone)]
 pub struct Applied {
@@ -238,13 +241,29 @@ impl Ledger {
         digest: BlockDigest,
         now_wall: UnixSeconds,
     ) -> Result<Applied, LedgerError> {
+        self.apply_known(view, packed, digest, now_wall, &|_, _, _| false)
+    }
+
+    /// The same where some records are known: their signatures were checked before, over the same
+    /// bytes, and are not checked again. All other rules are.
+    ///
+    /// # Errors
+    /// As [`Ledger::apply`].
+    pub fn apply_known(
+        &mut self,
+        view: &dyn View,
+        packed: &[u8],
+        digest: BlockDigest,
+        now_wall: UnixSeconds,
+        is_known: &Known<'_>,
+    ) -> Result<Applied, LedgerError> {
         let (header, _) = Header::unpack(packed)?;
         header.check(self.chain, now_wall)?;
         if !header.proves(&digest) {
             return Err(BlockError::HeaderDifficulty.into());
         }
         self.follows(&header)?;
-        self.put(view, packed, &header, digest)
+        self.put(view, packed, &header, digest, is_known)
     }
 
     fn put(
@@ -253,9 +272,10 @@ impl Ledger {
         packed: &[u8],
         header: &Header,
         digest: BlockDigest,
+        is_known: &Known<'_>,
     ) -> Result<Applied, LedgerError> {
         let body = packed.get(HEADER_BYTES..).unwrap_or_default();
-        let valid = validate::body(self.chain, view, header, body)?;
+        let valid = validate::body(self.chain, view, header, body, is_known)?;
         let mut ring = self.ring.clone();
         ring.put(header.number, packed, digest)?;
         let (batch, confirmed) = apply::changes(view, header, digest, packed, &valid)?;

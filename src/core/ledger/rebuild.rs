@@ -145,7 +145,9 @@ impl Rebuild {
             return Err(BlockError::HeaderDifficulty.into());
         }
         self.ledger.follows(&header)?;
-        let applied = self.ledger.put(view, &packed, &header, digest)?;
+        let applied = self
+            .ledger
+            .put(view, &packed, &header, digest, &|_, _, _| false)?;
         Ok(RebuildStep::Store(applied.batch))
     }
 }

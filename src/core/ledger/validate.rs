@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BlockOwner, LedgerError, Returned, read};
+use super::{BlockOwner, Known, LedgerError, Returned, read};
 use crate::core::block::{BlockError, HEADER_BYTES, Header};
 use crate::core::chain::Chain;
 use crate::core::currency::{Currency, Payments, address};
@@ -36,12 +36,13 @@ pub(super) fn body<'a>(
     view: &dyn View,
     header: &Header,
     body: &'a [u8],
+    is_known: &Known<'_>,
 ) -> Result<Valid<'a>, LedgerError> {
     let mut entries = Vec::with_capacity(usize::from(header.transaction_count));
     let mut rest = body;
     for _ in 0..header.transaction_count {
         let (entry, left) = next(chain, rest)?;
-        let entry = signed(chain, view, header, entry)?;
+        let entry = signed(chain, view, header, entry, is_known)?;
         entries.push(entry);
         rest = left;
     }
@@ -79,6 +80,7 @@ fn signed<'a>(
     view: &dyn View,
     header: &Header,
     mut entry: Entry<'a>,
+    is_known: &Known<'_>,
 ) -> Result<Entry<'a>, LedgerError> {
     let no_repeats = header.version >= chain.rules.repeats_refused_from_version;
     let link = entry.record.link();
@@ -96,7 +98,11 @@ fn signed<'a>(
             }
         }
     };
-    entry.record.pack(&signer).map_err(BlockError::from)?;
+    if is_known(&entry.id, &entry.record, entry.packed) {
+        entry.record.check(&signer).map_err(BlockError::from)?;
+    } else {
+        entry.record.pack(&signer).map_err(BlockError::from)?;
+    }
     let is_repeated = match &entry.record {
         Record::AssetData(asset) => read::has_asset(view, &AssetId::of(&asset.fingerprint))?,
         Record::BitmarkIssue(_) => read::has_transaction(view, &entry.id)?,

@@ -59,6 +59,7 @@ use std::collections::BTreeSet;
 
 use super::id::{AssetId, PayId, TxId};
 use super::ledger;
+use super::record::Record;
 use super::state::{Batch, StoreFault};
 use super::time::{Millis, Now, UnixSeconds};
 use clock::Clock;
@@ -452,6 +453,17 @@ impl Reservoir {
             Some(_) => Status::Verified,
             None => Status::Unknown,
         }
+    }
+
+    /// Whether exactly these bytes are here, so that their signatures have been checked.
+    #[must_use]
+    pub fn holds(&self, id: &TxId, record: &Record, packed: &[u8]) -> bool {
+        if let Record::AssetData(asset) = record {
+            return self.cached_asset(&AssetId::of(&asset.fingerprint)) == Some(packed);
+        }
+        let set = self.pools.set_of(id).map(|(_, set)| set);
+        let mut members = set.into_iter().flat_map(|set| &set.members);
+        members.any(|member| member.id == *id && *member.packed == *packed)
     }
 
     /// The pay id of the set that has this record.

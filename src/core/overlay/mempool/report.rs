@@ -93,6 +93,13 @@ impl Mempool {
         all
     }
 
+    /// How far each peer has come that is known, by key: its mode, the highest of our ids that it
+    /// acknowledged, and how many of its messages are being decided.
+    pub fn standings(&self) -> impl Iterator<Item = (&PeerPublicKey, Mode, u64, usize)> {
+        let all = self.peers.iter();
+        all.map(|(key, peer)| (key, peer.mode, peer.acked, peer.jobs))
+    }
+
     /// Every peer that is known, by key.
     #[must_use]
     pub fn peers(&self, now: Millis) -> Vec<PeerReport> {

@@ -382,3 +382,22 @@ fn a_transfer_that_follows_an_escrow_of_no_coin_is_refused() {
     assert_eq!(answer.unwrap_err().to_string(), "invalid currency");
     assert_eq!(world.pools.sizes(), Sizes::default());
 }
+
+#[test]
+fn only_the_very_bytes_that_are_here_count_as_checked() {
+    let mut world = World::new();
+    world.pending("a", 0..2);
+    let holds = |packed: &[u8]| {
+        let (record, _) = Record::unpack(packed, true).unwrap();
+        world.pools.holds(&TxId::of(packed), &record, packed)
+    };
+    for here in [packed_asset("a"), issue("a", 0), issue("a", 1)] {
+        assert!(holds(&here));
+        // The same record under another signature.
+        let mut forged = here.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(!holds(&forged));
+    }
+    assert!(!holds(&packed_asset("b")));
+    assert!(!holds(&issue("a", 2)));
+}
