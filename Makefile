@@ -55,7 +55,9 @@ mutants: setup ## whether the simulator finds each fault that is built in on pur
 	  printf '#!/bin/sh\nexec "$$@" --cfg '"'"'mutant="%s"'"'"'\n' $$name > $$wrapper; chmod +x $$wrapper; \
 	  export RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/$$wrapper; \
 	  $(CARGO) test --locked --release --test sim --no-run --quiet || exit 1; \
-	  if ROUNDS=$(ROUNDS) FIRST=$(or $(FIRST),0) $(CARGO) test --locked --release --test sim sharing_lives -- --nocapture > $$log 2>&1; \
+	  if ( for lives in sharing_machines sharing_lives; do \
+	      ROUNDS=$(ROUNDS) FIRST=$(or $(FIRST),0) $(CARGO) test --locked --release --test sim $$lives -- --nocapture || exit 1; \
+	    done ) > $$log 2>&1; \
 	  then echo "$$name: NOT caught in $(ROUNDS) seeds"; missed=yes; \
 	  else \
 	    seed=$$(sed -n 's/.*sharing seed \([0-9]*\) fails.*/\1/p' $$log | head -1); \

@@ -5,6 +5,7 @@
 //! `make sim` runs it for some seeds, `make sim SEED=n` repeats one with a trace, `make sim ROUNDS=n`
 //! goes on for as many seeds.
 
+mod bare;
 mod checks;
 mod clients;
 mod disk;

@@ -195,7 +195,7 @@ fn everybody_has_everything(world: &World, cast: &Cast) {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

@@ -71,14 +71,15 @@ pub fn after_step(world: &World, node: usize) {
     let target = &world.nodes[node];
     let engine = target.engine();
     let pool = engine.mempool();
-    for (key, mode, acked, jobs) in pool.standings() {
+    for (key, standing) in pool.standings() {
+        let (acked, jobs) = (standing.acked, standing.jobs);
         assert!(
             jobs <= target.plan.mempool.inbound_per_peer,
             "M7: node {node} decides {jobs} messages of {key} at once"
         );
         let mut nodes = world.nodes.iter();
         let party = nodes.position(|other| other.settings.own.key == *key);
-        let Some(party) = party.filter(|_| mode == Mode::Overlay) else {
+        let Some(party) = party.filter(|_| standing.mode == Mode::Overlay) else {
             continue;
         };
         let of = world.watch.heard.get(&(node, party)).copied();

@@ -42,7 +42,7 @@ pub use bundle::{Bundle, BundleKey, Kind, Locator, Pools, Verdict, key_of};
 pub use counters::Counters;
 pub use notices::{Notices, SUBSCRIBERS_MAX, SubscriberId};
 pub use peers::Mode;
-pub use report::PeerReport;
+pub use report::{PeerReport, Standing};
 pub use security::{Event, Offence, SECURITY_PER_MINUTE};
 pub use settings::{Policy, Settings};
 

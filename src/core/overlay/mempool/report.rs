@@ -11,6 +11,19 @@ use crate::core::time::Millis;
 /// Entries that are looked at for the oldest that was not acknowledged.
 const LOOK_MAX: usize = 100;
 
+/// How far a peer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How it is spoken to.
+    pub mode: Mode,
+    /// Its epoch as it is known here; 0: not known.
+    pub epoch: u64,
+    /// The highest of our ids that it acknowledged.
+    pub acked: u64,
+    /// Its messages that are being decided.
+    pub jobs: usize,
+}
+
 /// One peer, for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerReport {
@@ -93,11 +106,18 @@ impl Mempool {
         all
     }
 
-    /// How far each peer has come that is known, by key: its mode, the highest of our ids that it
-    /// acknowledged, and how many of its messages are being decided.
-    pub fn standings(&self) -> impl Iterator<Item = (&PeerPublicKey, Mode, u64, usize)> {
+    /// How far each peer has come that is known, by key.
+    pub fn standings(&self) -> impl Iterator<Item = (&PeerPublicKey, Standing)> {
         let all = self.peers.iter();
-        all.map(|(key, peer)| (key, peer.mode, peer.acked, peer.jobs))
+        all.map(|(key, peer)| {
+            let standing = Standing {
+                mode: peer.mode,
+                epoch: peer.remote_epoch,
+                acked: peer.acked,
+                jobs: peer.jobs,
+            };
+            (key, standing)
+        })
     }
 
     /// Every peer that is known, by key.
