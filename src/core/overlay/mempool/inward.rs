@@ -5,11 +5,12 @@
 //! | --- | --- |
 //! | unreadable, over the limits, or no request | refused: malformed, and a penalty |
 //! | HELLO | HELLO-ACK; a new epoch begins with nothing done |
-//! | BATCH of an epoch that was not told | refused: wrong epoch |
+//! | BATCH of an epoch that was not told, or of a stranger | refused: wrong epoch |
 //! | BATCH while the node takes no records | refused: not normal |
 //! | BATCH behind a gap | BATCH-ACK up to the gap |
 //! | BATCH, and no place | refused: busy |
 //! | BATCH | when the pools have decided: BATCH-ACK of the longest prefix |
+//! | PULL of another epoch, or of a stranger | refused: wrong epoch |
 //! | PULL | a BATCH, possibly empty |
 //!
 //! Bounds: so many batches at once, so many of one peer.
@@ -46,20 +47,26 @@ impl Mempool {
         pools: &dyn Pools,
         out: &mut Vec<Effect>,
     ) {
-        let (admitted, evicted) = self.peers.admit(now, key);
-        let is_known = admitted.is_some();
-        self.counters.peers_evicted += u64::from(evicted);
         if payload.len() > to_usize(self.settings.max_message_bytes) {
             self.offend(now, Offence::OverLimit, Event::OverLimit, key, out);
             self.refuse(ticket, 0, NackCode::Malformed, 0, out);
             return;
         }
         let message = Message::decode(payload);
-        if !is_known {
-            self.counters.peers_refused += 1;
-            let pause = self.settings.back_off_max_ms;
-            self.refuse(ticket, 0, NackCode::Busy, pause, out);
-            return;
+        // A place in the table is for those that greet.
+        if matches!(message, Ok(Message::Hello(_))) {
+            let (admitted, evicted) = self.peers.admit(now, key);
+            let is_known = admitted.is_some();
+            self.counters.peers_evicted += u64::from(evicted);
+            if !is_known {
+                self.counters.peers_refused += 1;
+                let pause = self.settings.back_off_max_ms;
+                self.refuse(ticket, 0, NackCode::Busy, pause, out);
+                return;
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.seen = now;
         }
         match message {
             Ok(Message::Hello(hello)) => self.greeted(now, ticket, key, &hello, out),
@@ -147,11 +154,11 @@ impl Mempool {
         batch: Batch,
         out: &mut Vec<Effect>,
     ) {
-        let Some(peer) = self.peers.get(&key) else {
-            return;
-        };
-        let (epoch, done) = (batch.epoch, peer.remote_done);
-        if epoch == 0 || peer.remote_epoch != epoch {
+        let epoch = batch.epoch;
+        let known = self.peers.get(&key);
+        let known = known.filter(|peer| epoch != 0 && peer.remote_epoch == epoch);
+        let done = known.map_or(0, |peer| peer.remote_done);
+        if known.is_none() {
             self.refuse(ticket, epoch, NackCode::WrongEpoch, 0, out);
         } else if !self.is_within_limits(&batch) {
             self.offend(now, Offence::OverLimit, Event::OverLimit, key, out);
@@ -242,11 +249,10 @@ impl Mempool {
         pools: &dyn Pools,
         out: &mut Vec<Effect>,
     ) {
-        if pull.epoch != self.epoch || pull.after > self.timeline.head() {
+        let head = self.timeline.head();
+        let is_ours = pull.epoch == self.epoch && pull.after <= head;
+        let Some(peer) = self.peers.get_mut(&key).filter(|_| is_ours) else {
             self.refuse(ticket, pull.epoch, NackCode::WrongEpoch, 0, out);
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         if pull.after > peer.sent {

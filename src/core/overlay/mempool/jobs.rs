@@ -121,6 +121,7 @@ impl Mempool {
             .is_some_and(|peer| peer.remote_epoch == job.epoch);
         if let Some(peer) = self.peers.get_mut(&job.peer) {
             peer.jobs = peer.jobs.saturating_sub(1);
+            peer.useful |= tally.accepted > 0;
             peer.pulling &= job.ticket.is_some();
             if is_current && peer.remote_done >= job.after {
                 peer.remote_done = peer.remote_done.max(decided);

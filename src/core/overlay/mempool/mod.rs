@@ -43,7 +43,7 @@ pub use counters::Counters;
 pub use notices::{Notices, SUBSCRIBERS_MAX, SubscriberId};
 pub use peers::Mode;
 pub use report::{PeerReport, Standing};
-pub use security::{Event, Offence, SECURITY_PER_MINUTE};
+pub use security::{Event, Offence, SECURITY_OF_ALL_PER_MINUTE, SECURITY_PER_MINUTE};
 pub use settings::{Policy, Settings};
 
 use std::collections::BTreeMap;
@@ -202,14 +202,15 @@ pub struct Mempool {
     peers: Table,
     jobs: BTreeMap<u64, Job>,
     next_job: u64,
-    /// The parked bundles that are being tried anew.
-    retry: Option<(u64, Vec<BundleKey>)>,
+    /// The parked bundles that are being tried anew, each with who sent it.
+    retry: Option<(u64, Vec<(BundleKey, PeerPublicKey)>)>,
     /// Who sent the parked ones that were accepted last and are not on the timeline yet.
     unlocked: BTreeMap<BundleKey, PeerPublicKey>,
     board: Board,
     news: Notices,
     /// Of peers that have no place in the table.
     strangers: Rate,
+    security_of_all: Rate,
     counters: Counters,
     next_sweep: Millis,
     /// Where the running sweep goes on.
@@ -237,6 +238,7 @@ impl Mempool {
             board: Board::default(),
             news: Notices::NONE,
             strangers: Rate::default(),
+            security_of_all: Rate::default(),
             counters: Counters::default(),
             next_sweep: now.saturating_add(settings.system_transaction_gc_interval_ms),
             sweep_from: None,
@@ -333,8 +335,11 @@ impl Mempool {
         origin: Option<PeerPublicKey>,
         pools: &dyn Pools,
     ) {
-        let (parking, unlocked) = (&self.parking, &self.unlocked);
-        let sender = |key: &BundleKey| parking.sender(key).or_else(|| unlocked.get(key).copied());
+        let (parking, retry, unlocked) = (&self.parking, &self.retry, &self.unlocked);
+        let sender = |key: &BundleKey| {
+            let parked = parking.sender(key).or_else(|| retry::sender(retry, key));
+            parked.or_else(|| unlocked.get(key).copied())
+        };
         self.timeline.present(now, pools, locator, origin, &sender);
         self.unpark_entered();
         let known = origin.and_then(|key| self.peers.get(&key));

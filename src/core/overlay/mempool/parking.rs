@@ -232,13 +232,13 @@ impl Parking {
         pause: Millis,
         count: usize,
         bytes: usize,
-    ) -> Vec<(BundleKey, Bundle)> {
+    ) -> Vec<(BundleKey, PeerPublicKey, Bundle)> {
         let mut pass = self.pass.take().unwrap_or(Pass {
             kinds: std::mem::take(&mut self.wanted),
             next: 0,
             end: self.next_place,
         });
-        let mut piece: Vec<(BundleKey, Bundle)> = Vec::new();
+        let mut piece = Vec::new();
         let mut total = 0_usize;
         let mut is_done = true;
         for (place, key) in self.by_age.range(pass.next..pass.end.max(pass.next)) {
@@ -251,7 +251,7 @@ impl Parking {
                     is_done = false;
                     break;
                 }
-                piece.push((*key, parked.bundle.clone()));
+                piece.push((*key, parked.from, parked.bundle.clone()));
             }
             pass.next = place.saturating_add(1);
         }
@@ -390,8 +390,8 @@ mod tests {
         assert_eq!(lot.due(), None, "nothing waits for a transfer on the way");
         lot.want_after(Kind::Assets);
         assert_eq!(lot.due(), Some(0));
-        let numbers = |piece: Vec<(BundleKey, Bundle)>| -> Vec<u8> {
-            piece.iter().map(|(_, bundle)| bundle.payload[0]).collect()
+        let numbers = |piece: Vec<(BundleKey, PeerPublicKey, Bundle)>| -> Vec<u8> {
+            piece.iter().map(|(.., bundle)| bundle.payload[0]).collect()
         };
         assert_eq!(numbers(lot.piece(5, 500, 10, 8)), [0, 1]);
         assert_eq!(lot.due(), Some(0));

@@ -9,7 +9,8 @@
 //! | `remote_done` | the highest of its ids that we decided |
 //!
 //! Bounds: so many peers as the settings say. A newcomer takes the place of the one that is dead
-//! and was heard of longest ago; live ones, and ones with messages under way, keep theirs.
+//! and was heard of longest ago, of those first that were never of use; live ones, and ones with
+//! messages under way, keep theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,6 +123,8 @@ pub(super) struct Peer {
     pub reset_at: Option<Millis>,
     /// Its messages that are being decided.
     pub jobs: usize,
+    /// We were connected to it, or took something from it: a key that anybody can make is not that.
+    pub useful: bool,
     pub seen: Millis,
     pub security: Rate,
     pub epochs: Rate,
@@ -157,6 +160,7 @@ impl Peer {
             asked: None,
             reset_at: None,
             jobs: 0,
+            useful: false,
             seen: now,
             security: Rate::default(),
             epochs: Rate::default(),
@@ -252,7 +256,8 @@ impl Table {
     fn evict(&mut self) -> bool {
         let dead = self.peers.iter();
         let dead = dead.filter(|(_, peer)| !peer.alive && peer.jobs == 0);
-        let oldest = dead.min_by_key(|(_, peer)| peer.seen).map(|(key, _)| *key);
+        let oldest = dead.min_by_key(|(_, peer)| (peer.useful, peer.seen));
+        let oldest = oldest.map(|(key, _)| *key);
         let gone = oldest.and_then(|key| self.peers.remove(&key));
         if let Some(peer) = &gone {
             self.free.push(peer.slot);
@@ -267,6 +272,7 @@ impl Table {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.generation = generation;
             peer.alive = true;
+            peer.useful = true;
             peer.mode = Mode::Unknown;
             peer.open = None;
             peer.not_before = now;

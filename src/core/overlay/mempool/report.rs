@@ -4,7 +4,7 @@
 use super::bundle::{BundleKey, Pools};
 use super::peers::{Mode, Open, Peer};
 use super::timeline::State;
-use super::{Counters, Mempool, reader};
+use super::{Counters, Mempool, reader, retry};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
 
@@ -65,10 +65,11 @@ impl Mempool {
         self.parking.sender(key).map(|_| None)
     }
 
-    /// Who sent a bundle that is parked.
+    /// Who sent a bundle that is parked, or was when it began to be tried anew.
     #[must_use]
     pub fn parked_sender(&self, key: &BundleKey) -> Option<PeerPublicKey> {
-        self.parking.sender(key)
+        let parked = self.parking.sender(key);
+        parked.or_else(|| retry::sender(&self.retry, key))
     }
 
     /// What was counted.

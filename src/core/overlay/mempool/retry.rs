@@ -1,9 +1,20 @@
 //! Parked bundles are tried anew (`proto/mempool.md`, section 4.1): one piece at a time, each a
 //! job like those of peers, so that however many there are others have their turn.
 
-use super::bundle::Verdict;
+use super::bundle::{BundleKey, Verdict};
 use super::{Effect, Mempool};
+use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
+
+/// Who sent a bundle that is being tried anew; its place may have been taken meanwhile.
+pub(super) fn sender(
+    retry: &Option<(u64, Vec<(BundleKey, PeerPublicKey)>)>,
+    key: &BundleKey,
+) -> Option<PeerPublicKey> {
+    let (_, pieces) = retry.as_ref()?;
+    let mut pieces = pieces.iter();
+    pieces.find(|(of, _)| of == key).map(|(_, from)| *from)
+}
 
 impl Mempool {
     /// Whether a piece may be tried now.
@@ -34,6 +45,7 @@ impl Mempool {
                 usize::try_from(self.settings.batch_bytes).unwrap_or(usize::MAX),
             )
             .into_iter()
+            .map(|(key, from, bundle)| ((key, from), bundle))
             .unzip();
         if bundles.is_empty() {
             return;
@@ -53,12 +65,13 @@ impl Mempool {
             return;
         };
         self.unlocked.clear();
-        for (key, verdict) in keys.iter().zip(verdicts) {
+        for ((key, from), verdict) in keys.iter().zip(verdicts) {
             match verdict {
                 Verdict::Accepted => {
                     // Usually it is on the timeline by now, and was taken off here then.
-                    if let Some(from) = self.parking.remove(key) {
-                        self.unlocked.insert(*key, from);
+                    self.parking.remove(key);
+                    if self.timeline.find(key).is_none() {
+                        self.unlocked.insert(*key, *from);
                     }
                     self.news = self.news | super::Notices::NEW_TRANSACTIONS;
                     self.counters.accepted += 1;

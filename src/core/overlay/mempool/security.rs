@@ -1,5 +1,6 @@
 //! What is told to the guard and to the log of refusals (`proto/mempool.md`, "Settings and
-//! reports"). The log gets a few lines a minute for each peer, the rest is counted.
+//! reports"). The log gets a few lines a minute for each peer, not many more for all, the rest is
+//! counted.
 
 use super::bundle::BundleKey;
 use super::{Effect, Mempool};
@@ -8,6 +9,9 @@ use crate::core::time::Millis;
 
 /// Most events of one peer that the log gets in a minute.
 pub const SECURITY_PER_MINUTE: u32 = 10;
+
+/// Most events of all peers together that the log gets in a minute.
+pub const SECURITY_OF_ALL_PER_MINUTE: u32 = 100;
 
 /// What a peer is penalised for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +88,9 @@ impl Mempool {
             Some(known) => &mut known.security,
             None => &mut self.strangers,
         };
-        if rate.allow(now, SECURITY_PER_MINUTE) {
+        if rate.allow(now, SECURITY_PER_MINUTE)
+            && self.security_of_all.allow(now, SECURITY_OF_ALL_PER_MINUTE)
+        {
             self.counters.security_kept += 1;
             out.push(Effect::Security { event, peer, key });
         } else {

@@ -53,6 +53,7 @@ fn a_pull_that_acknowledges_what_was_not_sent_gains_nothing() {
     rig.present(&asset(1), None);
     rig.present(&asset(2), None);
     let epoch = rig.machine.epoch();
+    rig.request(B, &Message::Hello(hello(EPOCH)));
     let effects = rig.request(
         B,
         &Message::Pull(Pull {
@@ -64,6 +65,59 @@ fn a_pull_that_acknowledges_what_was_not_sent_gains_nothing() {
     );
     assert_eq!(rig::events(&effects), [Event::AckBeyond]);
     assert_eq!(rig.acked(B), 0);
+}
+
+#[test]
+fn keys_that_anybody_can_make_push_out_nobody_who_was_of_use() {
+    let mut rig = Rig::with(Settings {
+        peers: 4,
+        ..Settings::default()
+    });
+    // One that only connects to us, and brought something.
+    rig.request(B, &Message::Hello(hello(EPOCH)));
+    let ack = rig.offer(B, &batch(EPOCH, 0, 1, &[(1, asset(1))]));
+    assert_eq!(ack.accepted, 1);
+    for number in 10..200 {
+        rig.now += 1_000;
+        rig.request(key(number), &Message::Hello(hello(EPOCH)));
+    }
+    assert!(rig.machine.knows(&B));
+    assert!(rig.machine.knows(&key(199)), "a newcomer has its chance");
+}
+
+#[test]
+fn who_never_greeted_has_no_place_and_is_told_to() {
+    let mut rig = Rig::new();
+    rig.present(&asset(1), None);
+    let epoch = rig.machine.epoch();
+    let pull = Pull {
+        epoch,
+        after: 0,
+        max_items: 9,
+        max_bytes: 999,
+    };
+    for message in [Message::Pull(pull), batch(EPOCH, 0, 1, &[(1, asset(2))])] {
+        let effects = rig.request(B, &message);
+        assert_eq!(refusal(&effects), Some(NackCode::WrongEpoch));
+    }
+    for _ in 0..50 {
+        rig.request_bytes(C, b"M\x01?".to_vec());
+    }
+    assert!(!rig.machine.knows(&B) && !rig.machine.knows(&C));
+}
+
+#[test]
+fn the_log_of_refusals_is_bounded_however_many_keys_there_are() {
+    let mut rig = Rig::new();
+    let mut lines = 0;
+    for number in 0..100 {
+        let peer = key(100 + number);
+        rig.request(peer, &Message::Hello(hello(EPOCH)));
+        for _ in 0..SECURITY_PER_MINUTE {
+            lines += rig::events(&rig.request_bytes(peer, b"M\x01?".to_vec())).len();
+        }
+    }
+    assert_eq!(lines, SECURITY_OF_ALL_PER_MINUTE as usize);
 }
 
 #[test]
@@ -327,4 +381,36 @@ proptest! {
             prop_assert!(open.iter().all(|(_, peer)| peer.alive));
         }
     }
+}
+
+#[test]
+fn a_bundle_that_is_pushed_out_while_it_is_tried_anew_does_not_go_back_to_its_sender() {
+    let mut rig = Rig::with(Settings {
+        pool_bundles: 10, // one place for parked ones
+        ..Settings::default()
+    });
+    rig.befriend(B);
+    rig.befriend(C);
+    let ack = rig.offer(B, &batch(EPOCH, 0, 1, &[(1, issues(1, 1))]));
+    assert_eq!(ack.parked, 1);
+    let mut effects = rig.present(&asset(1), None);
+    for peer in [B, C] {
+        rig.ack(peer, 1);
+    }
+    let (job, bundles) = loop {
+        if let Some(found) = validation(&effects) {
+            break found;
+        }
+        effects = rig.run_to(rig.now + 100);
+    };
+    assert_eq!(bundles, [issues(1, 1)]);
+    // Its place is taken before the pools have answered.
+    let ack = rig.offer(C, &batch(EPOCH, 0, 1, &[(1, proof(9))]));
+    assert_eq!(ack.parked, 1);
+    assert_eq!(rig.machine.parked_sender(&issues(1, 1).key()), Some(B));
+    let effects = rig.decide(job, None, &bundles);
+    assert_eq!(rig::bundles_to(&effects, C), [issues(1, 1)]);
+    assert!(rig::bundles_to(&effects, B).is_empty());
+    let later = rig.run_to(rig.now + 5_000);
+    assert!(rig::bundles_to(&later, B).is_empty());
 }
