@@ -304,7 +304,8 @@ impl Engine {
         let connector = Connector::new(now, chain, settings.timing.connector);
         let next_heart = now.mono.saturating_add(settings.timing.heartbeat_ms);
         seed[0] ^= 0xa5;
-        let mempool = Mempool::new(now.mono, settings.mempool, seed);
+        let mempool = Mempool::new(now.mono, settings.mempool, seed)
+            .with_room(share::bundles_held_max(&settings.caps));
         let mut engine = Self {
             ledger,
             reservoir,

@@ -5,21 +5,26 @@
 //! A batch of a peer is a job; jobs take turns, [`TURN`] bundles in each step, so that nothing else
 //! waits for long. Their number is bounded by the machine. An acknowledgement leaves after the flush.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Effect, Engine, Importance, Step};
 use crate::core::id::{AssetId, PayId};
 use crate::core::keys::PeerPublicKey;
 use crate::core::ledger::read;
 use crate::core::listener::{Reply, Ticket};
-use crate::core::overlay::mempool::{self, Bundle, Locator, Mempool, Verdict};
-use crate::core::reservoir::{self, Command, Part, Refusal, Reservoir, Room};
+use crate::core::overlay::mempool::{self, Bundle, Kind, Locator, Mempool, Verdict};
+use crate::core::reservoir::{self, Caps, Command, Part, Refusal, Reservoir, Room};
 use crate::core::state::View;
 use crate::core::time::Millis;
 use crate::core::upstream;
 
-/// Bundles that are offered to the pools in one step.
+/// Bundles that are offered to the pools in one step, unless they are larger than
+/// [`TURN_BYTES`] together, which is about a hundred signatures.
 const TURN: usize = 8;
+/// See [`TURN`].
+const TURN_BYTES: usize = 16 * 1024;
+/// Most assets of a bundle; ours have one each.
+const ASSETS_MAX: usize = 100;
 /// How long a peer may take to answer a message of the overlay (section 4.7).
 const ANSWER_MS: Millis = 10_000;
 
@@ -69,6 +74,16 @@ pub(super) struct Job {
     peer: Option<PeerPublicKey>,
     bundles: VecDeque<Bundle>,
     verdicts: Vec<Verdict>,
+}
+
+/// Most bundles that the pools can hold: a set has a record or more and a proof at most, and what
+/// comes back from blocks may be twice as much again.
+pub(super) const fn bundles_held_max(caps: &Caps) -> usize {
+    let at_rest = caps
+        .pending_records
+        .saturating_mul(2)
+        .saturating_add(caps.assets);
+    at_rest.saturating_mul(3)
 }
 
 impl Engine {
@@ -252,11 +267,21 @@ impl Engine {
         }
     }
 
-    /// Tells it of everything, at the start.
+    /// Tells it of everything, at the start: what a peer had brought that is known now is still
+    /// that peer's.
     pub(super) fn tell_all_parts(&mut self, step: &mut Step<'_>) {
+        let known = self.announce.peers().iter();
+        let known = known.map(|(key, _)| PeerPublicKey(*key));
+        let configured = self.settings.connect.iter().map(|one| one.key);
+        let by_source: BTreeMap<u64, PeerPublicKey> = known
+            .chain(configured)
+            .map(|key| (super::source_of(&key), key))
+            .collect();
         let parts: Vec<Part> = self.reservoir.parts().collect();
         for part in parts {
-            self.tell_part(step, part, None);
+            let source = self.reservoir.source_of_part(&part);
+            let origin = source.and_then(|source| by_source.get(&source).copied());
+            self.tell_part(step, part, origin);
         }
     }
 
@@ -289,10 +314,15 @@ impl Engine {
         let Some(mut job) = self.jobs.pop_front() else {
             return;
         };
+        let mut bytes = 0_usize;
         for _ in 0..TURN {
+            if bytes >= TURN_BYTES {
+                break;
+            }
             let Some(bundle) = job.bundles.pop_front() else {
                 break;
             };
+            bytes = bytes.saturating_add(bundle.payload.len());
             let verdict = self.offer(step, job.peer, bundle);
             job.verdicts.push(verdict);
             if verdict == Verdict::NoRoom {
@@ -319,13 +349,77 @@ impl Engine {
         peer: Option<PeerPublicKey>,
         bundle: Bundle,
     ) -> Verdict {
+        if peer.is_none() && self.still_waits(step, &bundle) {
+            return Verdict::Waits;
+        }
+        // What was parked is still its sender's.
+        let peer = peer.or_else(|| self.mempool.parked_sender(&bundle.key()));
+        if bundle.kind != Kind::Assets {
+            return self.offer_one(step, peer, bundle);
+        }
+        let testing = self.settings.chain.testing;
+        let assets = match reservoir::split_records(&bundle.payload, testing) {
+            Ok(assets) if assets.len() <= ASSETS_MAX => assets,
+            Ok(_) => return Verdict::Invalid,
+            Err(_) => return self.offer_one(step, peer, bundle),
+        };
+        let all: Vec<Verdict> = assets
+            .into_iter()
+            .map(|asset| {
+                let one = Bundle {
+                    kind: Kind::Assets,
+                    payload: asset.to_vec(),
+                };
+                self.offer_one(step, peer, one)
+            })
+            .collect();
+        [
+            Verdict::NoRoom,
+            Verdict::Invalid,
+            Verdict::Accepted,
+            Verdict::Waits,
+        ]
+        .into_iter()
+        .find(|verdict| all.contains(verdict))
+        .unwrap_or(Verdict::Duplicate)
+    }
+
+    /// Whether a bundle that waited needs no other look: what it waits for is still not here. No
+    /// signature is checked for that.
+    fn still_waits(&self, step: &Step<'_>, bundle: &Bundle) -> bool {
+        let testing = self.settings.chain.testing;
+        let payload = &bundle.payload;
+        match bundle.kind {
+            Kind::Assets => false,
+            Kind::Issues => reservoir::unpack_issues(payload, testing).is_ok_and(|issues| {
+                issues.iter().any(|issue| {
+                    let id = &issue.asset_id;
+                    !self.reservoir.has_cached_asset(id)
+                        && !read::has_asset(&step.state, id).unwrap_or(true)
+                })
+            }),
+            Kind::Transfer => {
+                let link = reservoir::unpack_transfer(payload, testing);
+                let link = link.ok().and_then(|record| record.link());
+                link.is_some_and(|link| !read::has_transaction(&step.state, &link).unwrap_or(true))
+            }
+            Kind::Proof => payload.first_chunk().is_some_and(|pay_id| {
+                self.reservoir.set_status(&PayId(*pay_id)) == reservoir::Status::Unknown
+            }),
+        }
+    }
+
+    fn offer_one(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: Option<PeerPublicKey>,
+        bundle: Bundle,
+    ) -> Verdict {
         let command = bundle.kind.command();
         let link = || reservoir::unpack_transfer(&bundle.payload, self.settings.chain.testing);
         let link = (command == Command::Transfer)
             .then(|| link().ok().and_then(|record| record.link()))
             .flatten();
-        // What was parked is still its sender's.
-        let peer = peer.or_else(|| self.mempool.parked_sender(&bundle.key()));
         let is_asset = command == Command::Assets;
         let room = Room {
             records: usize::from(!is_asset),
@@ -390,3 +484,7 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;

@@ -48,7 +48,7 @@ pub use error::Refusal;
 pub use expiry::SWEEP_MS;
 pub use issues::IssuesStored;
 pub use payments::SeenPayment;
-pub use peer::{unpack_issues, unpack_transfer};
+pub use peer::{split_records, unpack_issues, unpack_transfer};
 pub use pools::Sizes;
 pub use proofs::ProofStatus;
 pub use relay::INTERVAL_MS;
@@ -488,6 +488,15 @@ impl Reservoir {
     pub fn set_records(&self, pay_id: &PayId) -> Option<(Vec<u8>, bool)> {
         let set = self.pools.sets.get(pay_id)?;
         Some((set.records(), set.link().is_some()))
+    }
+
+    /// Who brought a part, as far as it is here.
+    #[must_use]
+    pub fn source_of_part(&self, part: &Part) -> Source {
+        match part {
+            Part::Asset(id) => self.pools.assets.get(id)?.source,
+            Part::Set(pay_id) => self.pools.sets.get(pay_id)?.source,
+        }
     }
 
     /// The message that proves a set, if it was proved.

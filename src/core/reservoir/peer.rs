@@ -128,6 +128,25 @@ pub fn unpack_issues(data: &[u8], testing: bool) -> Result<Vec<BitmarkIssue>, Re
         .collect()
 }
 
+/// The records of a message, each by itself.
+///
+/// # Errors
+/// Bytes that are no record.
+pub fn split_records(data: &[u8], testing: bool) -> Result<Vec<&[u8]>, Refusal> {
+    let mut rest = data;
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let (_, used) = Record::unpack(rest, testing)?;
+        let (one, left) = rest
+            .split_at_checked(used)
+            .filter(|(one, _)| !one.is_empty())
+            .ok_or(Refusal::MissingParameters)?;
+        all.push(one);
+        rest = left;
+    }
+    Ok(all)
+}
+
 /// Reads one transfer; what stands behind it is not looked at.
 ///
 /// # Errors

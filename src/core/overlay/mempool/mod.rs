@@ -245,6 +245,14 @@ impl Mempool {
         }
     }
 
+    /// The same with a timeline for so many bundles, if the settings give it fewer: what the pools
+    /// hold has its place.
+    #[must_use]
+    pub fn with_room(mut self, bundles: usize) -> Self {
+        self.timeline.widen(bundles);
+        self
+    }
+
     /// The number of this life of the log.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

@@ -96,6 +96,11 @@ impl Timeline {
         }
     }
 
+    /// Gives it room for so many, if it has less.
+    pub fn widen(&mut self, limit: usize) {
+        self.limit = self.limit.max(limit);
+    }
+
     /// The newest id that was given; 0 before the first.
     pub const fn head(&self) -> u64 {
         self.next_id.saturating_sub(1)
