@@ -42,7 +42,12 @@ fn connect(node: &TestNode, peers: &[(String, String)], settings: &str) {
 
 /// So many nodes, each connected to all others, set up and not started.
 fn mesh(count: usize) -> Stage {
-    let stage = Stage::new("devnet", count);
+    mesh_and_guests(count, 0)
+}
+
+/// The same with nodes behind that connect to all of them, and to which nobody connects.
+fn mesh_and_guests(count: usize, guests: usize) -> Stage {
+    let stage = Stage::new("devnet", count + guests);
     let all: Vec<(String, String)> = stage
         .nodes
         .iter()
@@ -52,8 +57,10 @@ fn mesh(count: usize) -> Stage {
         })
         .collect();
     for (index, node) in stage.nodes.iter().enumerate() {
-        let mut others = all.clone();
-        others.remove(index);
+        let mut others = all[..count].to_vec();
+        if index < count {
+            others.remove(index);
+        }
         connect(node, &others, "");
     }
     stage
@@ -93,10 +100,24 @@ fn eight_connected_nodes_share_records_without_a_plain_command() {
     for node in &stage.nodes {
         wait_peers(node, 7, 0);
     }
+    let follow = |follower: &Value| {
+        let question = json!({"command": "mempool-follow", "follower": follower});
+        stage.nodes[5].control(&question).unwrap()
+    };
+    let mut followed = follow(&Value::Null);
     let ids = [0, 3, 7].map(|node| stage.create(node, &format!("from {node}"), false));
     for id in &ids {
         wait_everywhere(&stage, id);
     }
+    // A follower is told; what came before it asked is not lost.
+    let news = loop {
+        followed = follow(&followed["follower"]);
+        let news = followed["news"].as_array().unwrap();
+        if !news.is_empty() {
+            break news.clone();
+        }
+    };
+    assert!(news.contains(&json!("newTransactions")), "{news:?}");
     let created = BUNDLES_OF_A_CREATION * ids.len() as u64;
     let (mut accepted, mut sent) = (0, 0);
     for node in &stage.nodes {
@@ -118,6 +139,44 @@ fn eight_connected_nodes_share_records_without_a_plain_command() {
     // Each came once to each of the seven others, and in a batch.
     assert_eq!(accepted, created * 7);
     assert!(sent >= accepted, "{sent}");
+}
+
+#[test]
+fn under_the_policy_own_each_bundle_crosses_each_link_once() {
+    let mut stage = mesh(4);
+    for node in &stage.nodes {
+        node.configure(|text| text + "\n[mempool]\npolicy = \"own\"\n");
+    }
+    start(&mut stage);
+    for node in &stage.nodes {
+        wait_peers(node, 3, 0);
+    }
+    let id = stage.create(1, "nobody passes it on", false);
+    wait_everywhere(&stage, &id);
+    for (index, node) in stage.nodes.iter().enumerate() {
+        let report = report(node);
+        let (own, others) = if index == 1 { (3, 0) } else { (0, 3) };
+        assert_eq!(report["timelineLength"], own, "{report}");
+        assert_eq!(report["nonQualified"], others, "{report}");
+        assert_eq!(report["sentBundles"], own * 3, "{report}");
+    }
+}
+
+#[test]
+fn a_node_that_nobody_connects_to_fetches_what_its_peer_has() {
+    const GUEST: usize = 4;
+    let mut stage = mesh_and_guests(GUEST, 1);
+    start(&mut stage);
+    for node in &stage.nodes[..GUEST] {
+        wait_peers(node, 3, 0);
+    }
+    wait_peers(&stage.nodes[GUEST], 4, 0);
+    let id = stage.create(0, "to be fetched", false);
+    wait_everywhere(&stage, &id);
+    let fetched = report(&stage.nodes[GUEST]);
+    assert_eq!(fetched["accepted"], BUNDLES_OF_A_CREATION, "{fetched}");
+    let back = stage.create(GUEST, "to be pushed", false);
+    wait_everywhere(&stage, &back);
 }
 
 #[test]

@@ -17,7 +17,12 @@ pub enum Ctl {
     /// Outgoing connections and peers known.
     Peers,
     /// The shared mempool: every number of it, and how far each peer is.
-    Mempool,
+    Mempool {
+        /// Print a line whenever something was sent, a peer came or went, or records came, until
+        /// interrupted.
+        #[arg(long)]
+        follow: bool,
+    },
     /// Connect a peer.
     Connect {
         /// Its public key.
@@ -97,7 +102,7 @@ impl Ctl {
         Ok(match self {
             Self::Status => json!({"command": "status"}),
             Self::Peers => json!({"command": "peers"}),
-            Self::Mempool => json!({"command": "mempool"}),
+            Self::Mempool { .. } => json!({"command": "mempool"}),
             Self::Connect { key, address } => {
                 json!({"command": "connect", "key": key, "address": address})
             }
@@ -148,6 +153,9 @@ pub fn run(socket: &Path, ctl: &Ctl, is_json: bool) -> anyhow::Result<()> {
             bail!("{key}: this key is not banned; `ctl peers` shows those that are");
         }
     }
+    if matches!(ctl, Ctl::Mempool { follow: true }) {
+        return follow(socket, is_json);
+    }
     let answer = control::call(socket, &ctl.request()?)?;
     if let Ctl::Disconnect { key } = ctl
         && answer["disconnected"] == false
@@ -160,6 +168,32 @@ pub fn run(socket: &Path, ctl: &Ctl, is_json: bool) -> anyhow::Result<()> {
         outln!("{}", people(&answer));
     }
     Ok(())
+}
+
+/// Prints the news of the shared mempool until the node ends.
+fn follow(socket: &Path, is_json: bool) -> anyhow::Result<()> {
+    let mut question = json!({"command": "mempool-follow"});
+    loop {
+        let answer = control::call(socket, &question)?;
+        let names = answer["news"].as_array().map_or(&[][..], Vec::as_slice);
+        if is_json && !names.is_empty() {
+            outln!("{}", json!({"news": names}));
+        } else if !names.is_empty() {
+            let names: Vec<&str> = names.iter().filter_map(Value::as_str).map(said).collect();
+            outln!("{}", names.join(", "));
+        }
+        question["follower"] = answer["follower"].clone();
+    }
+}
+
+/// A kind of news for people.
+fn said(name: &str) -> &str {
+    match name {
+        "sync" => "records were sent",
+        "peerStateChange" => "a peer came or went",
+        "newTransactions" => "records came",
+        other => other,
+    }
 }
 
 fn is_banned(peers: &Value, key: &str) -> bool {
@@ -239,7 +273,7 @@ mod tests {
     #[test]
     fn the_shared_mempool_is_a_line_for_each_number_and_each_peer() {
         assert_eq!(
-            Ctl::Mempool.request().unwrap(),
+            Ctl::Mempool { follow: false }.request().unwrap(),
             json!({"command": "mempool"})
         );
         let peer = json!({"key": "ab", "mode": "overlay", "oldestUnacknowledgedMs": null});

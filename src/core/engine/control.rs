@@ -28,6 +28,10 @@ fn key_of(question: &Value) -> Result<PeerPublicKey, String> {
 
 impl Engine {
     pub(super) fn control(&mut self, step: &mut Step<'_>, token: u64, question: &Value) {
+        if field(question, "command") == Ok("mempool-follow") {
+            self.follow(step, token, question);
+            return;
+        }
         let answer = match field(question, "command") {
             Ok("status") => Ok(self.status_json(step)),
             Ok("peers") => Ok(self.peers_json()),

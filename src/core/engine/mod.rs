@@ -19,6 +19,7 @@
 mod bans;
 mod blocks;
 pub mod control;
+mod follow;
 mod news;
 mod peers;
 mod settings;
@@ -254,6 +255,7 @@ pub struct Engine {
     stats: Stats,
     started: Millis,
     mempool: Mempool,
+    followers: follow::Followers,
     /// Batches of peers that are being decided.
     jobs: VecDeque<share::Job>,
     /// Who brings what the pools are given now.
@@ -326,6 +328,7 @@ impl Engine {
             stats: Stats::default(),
             started: now.mono,
             mempool,
+            followers: follow::Followers::default(),
             jobs: VecDeque::new(),
             bringing: None,
             settings,
@@ -410,6 +413,7 @@ impl Engine {
             self.mining.as_ref().and_then(Mining::next_wakeup),
             Some(self.next_heart),
             self.mempool.next_wakeup(),
+            self.followers.next_wakeup(),
             // They go on at once.
             (!self.jobs.is_empty()).then_some(0),
         ];
@@ -511,6 +515,9 @@ impl Engine {
         }
         if self.mempool.next_wakeup().is_some_and(|at| at <= now) {
             self.share(step, mempool::Input::Wake);
+        }
+        if self.followers.next_wakeup().is_some_and(|at| at <= now) {
+            self.tell_followers(step);
         }
         self.work_on_jobs(step);
         if self.next_heart <= now {

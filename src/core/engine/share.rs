@@ -167,7 +167,7 @@ impl Engine {
                     self.upstream(step, index, upstream::Input::GiveUp(why));
                 }
             }
-            mempool::Effect::Notify(_) => {}
+            mempool::Effect::Notify(_) => self.tell_followers(step),
             mempool::Effect::Security { event, peer, key } => {
                 let record =
                     key.map_or_else(String::new, |key| format!(", record {}", hex::encode(key)));

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -77,6 +77,14 @@ fn claims_folder() -> anyhow::Result<PathBuf> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| folder.display().to_string())?;
+    // Everybody may make it under this name.
+    let there = std::fs::symlink_metadata(&folder)?;
+    if !there.is_dir() || there.uid() != user || there.mode() & 0o022 != 0 {
+        bail!(
+            "{}: this is not a folder that you alone can write to; remove it, or set TMPDIR",
+            folder.display()
+        );
+    }
     Ok(folder)
 }
 
