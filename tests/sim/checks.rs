@@ -118,16 +118,20 @@ pub fn one_owner(world: &World, node: usize) {
     }
 }
 
-/// Whether all nodes stand on one block that has everything that was verified.
-pub fn is_settled(world: &World) -> bool {
+/// Whether all nodes stand on one block.
+pub fn is_one_chain(world: &World) -> bool {
     let mut tips = world.nodes.iter().map(|node| node.engine().ledger().tip());
     let first = tips.next();
-    let is_one = tips.all(|tip| Some(tip) == first);
+    tips.all(|tip| Some(tip) == first)
+}
+
+/// Whether all nodes stand on one block that has everything that was verified.
+pub fn is_settled(world: &World) -> bool {
     let is_in_blocks = |id| {
         let mut nodes = world.nodes.iter();
         nodes.all(|node| node.status(id) == Status::Confirmed)
     };
-    is_one && world.clients.verified.iter().all(is_in_blocks)
+    is_one_chain(world) && world.clients.verified.iter().all(is_in_blocks)
 }
 
 /// After everything is healed and quiet: one chain, and every promise in it.

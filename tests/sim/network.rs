@@ -1,6 +1,6 @@
 //! Who hears whom, how late, and what gets lost: decided by the seed alone. Parties are numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitmarkd::core::time::Millis;
 use rand::Rng as _;
@@ -38,6 +38,8 @@ pub struct Network {
     pub weather: Weather,
     /// From, to: nothing gets through.
     blocked: BTreeSet<(usize, usize)>,
+    /// Parties to and from which everything takes so much longer.
+    pub slow: BTreeMap<usize, Millis>,
     pub lost: u64,
     pub carried: u64,
 }
@@ -47,6 +49,7 @@ impl Network {
         Self {
             weather,
             blocked: BTreeSet::new(),
+            slow: BTreeMap::new(),
             lost: 0,
             carried: 0,
         }
@@ -75,10 +78,12 @@ impl Network {
         }
         let copies = 1 + usize::from(random.gen_ratio(weather.duplicate, 1000));
         self.carried += 1;
+        let slow = |party| self.slow.get(&party).copied().unwrap_or_default();
+        let more = slow(from) + slow(to);
         (0..copies)
             .map(|_| {
                 let (shortest, longest) = weather.latency_ms;
-                let mut delay = random.gen_range(shortest..=longest);
+                let mut delay = more + random.gen_range(shortest..=longest);
                 if random.gen_ratio(weather.late, 1000) {
                     delay += random.gen_range(0..=weather.late_ms);
                 }

@@ -1,14 +1,17 @@
 //! Random lives of shared mempools: records pile up, messages get lost, nodes start anew, strangers
 //! lie. Then all is quiet, and everybody has everything.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use bitmarkd::core::overlay::mempool::{Policy, Settings};
+use bitmarkd::core::overlay::mempool::{BundleKey, Policy, Settings};
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::time::Millis;
 use rand::Rng as _;
 
+use crate::checks;
+use crate::clients::Made;
 use crate::network::Weather;
 use crate::node::chain;
 use crate::plans::{MINUTE, fast, mesh};
@@ -38,7 +41,7 @@ fn life(seed: u64, is_traced: bool) -> World {
     let mut random = world.random.clone();
     let count = random.gen_range(4..=6);
     let mut plans = mesh(count, fast());
-    let cast = Cast {
+    let mut cast = Cast {
         count,
         plain: if random.gen_ratio(1, 4) {
             (0..random.gen_range(1..=2)).collect()
@@ -61,6 +64,10 @@ fn life(seed: u64, is_traced: bool) -> World {
             late_ms: random.gen_range(1..3_000),
         },
     };
+    if cast.has_blocks {
+        // Where blocks come off, more comes back than there is room for.
+        cast.narrow = None;
+    }
     let is_small = random.gen_ratio(1, 2);
     // Not everybody is connected to everybody when all is passed on.
     let is_ring = cast.policy == Policy::Relay && cast.plain.is_empty() && random.gen_ratio(1, 2);
@@ -148,6 +155,18 @@ fn live(world: &mut World, cast: &Cast) {
         world.deed(Deed::Boot(node));
     }
     world.run(MINUTE);
+    // Two blocks of one height are equals until the next one; around a ring that takes a while.
+    for _ in 0..3 * count {
+        if checks::is_one_chain(world) {
+            break;
+        }
+        world.act_and_mine(0);
+        world.run(2 * MINUTE);
+    }
+    assert!(
+        checks::is_one_chain(world),
+        "the nodes stand on different blocks"
+    );
     everybody_has_everything(world, cast);
 }
 
@@ -172,15 +191,27 @@ fn trouble(world: &mut World, count: usize) {
 
 /// Every valid bundle that a node holds is held by all that speak the overlay's language.
 fn everybody_has_everything(world: &World, cast: &Cast) {
-    if cast.policy == Policy::Own || cast.has_blocks {
-        // What came from another life, or from a block, is nobody's own.
+    let has_crashed = world.nodes.iter().any(|node| node.life > 1);
+    if cast.policy == Policy::Own && (has_crashed || !cast.plain.is_empty()) {
+        // What one lost in a crash that others had from it is nobody's own, and what came from a
+        // node of the reference, that one alone tells again.
         return;
     }
     let live: Vec<usize> = (0..cast.count)
         .filter(|node| !cast.plain.contains(node) && cast.narrow != Some(*node))
         .collect();
     let is_narrow_between = cast.narrow.is_some() && world.nodes[0].plan.connect.len() < 3;
-    for key in world.clients.made.keys() {
+    for (key, (made, _)) in &world.clients.made {
+        // A proof is for the blocks that were there when it was made, and what a block that came off
+        // left without its link or asset waits for the next one.
+        let waits = |node: &usize| {
+            let position = world.nodes[*node].engine().mempool().position(key);
+            position == Some(None)
+        };
+        let is_for_later = matches!(made, Made::Proof(_)) || live.iter().any(waits);
+        if cast.has_blocks && is_for_later {
+            continue;
+        }
         let mut has = live.iter().map(|node| watch::holds(world, *node, key));
         let first = has.next();
         assert!(
@@ -193,6 +224,77 @@ fn everybody_has_everything(world: &World, cast: &Cast) {
                 .collect::<Vec<_>>()
         );
     }
+}
+
+/// How long each bundle that one of three nodes got first took until all three had it, while two
+/// other nodes are well, or dead and slow.
+fn delays(is_well: bool) -> Vec<Millis> {
+    const LOOK_MS: Millis = 5;
+    let mut plans = mesh(5, fast());
+    for plan in &mut plans {
+        plan.subscribe.clear();
+        plan.mempool.policy = Policy::Own;
+    }
+    let mut world = World::new(chain(), 11, plans);
+    world.watch.is_sharing = true;
+    world.clients.are_honest = true;
+    for node in 0..5 {
+        world.deed(Deed::Boot(node));
+    }
+    world.run(10_000);
+    if !is_well {
+        world.deed(Deed::Crash(3));
+        world.network.slow.insert(4, 4_000);
+    }
+    world.deed(Deed::Traffic(Some(200)));
+    let mut since: BTreeMap<BundleKey, Option<Millis>> = BTreeMap::new();
+    let mut delays = Vec::new();
+    for _ in 0..(MINUTE / LOOK_MS) {
+        world.run(LOOK_MS);
+        let made: Vec<BundleKey> = world.clients.made.keys().copied().collect();
+        for key in made {
+            let up = (0..5).filter(|node| world.nodes[*node].is_up());
+            let has: Vec<usize> = up
+                .filter(|node| watch::holds(&world, *node, &key))
+                .collect();
+            let near = has.iter().filter(|node| **node < 3).count();
+            match since.get(&key) {
+                // What the slow one had first is its own.
+                None if near < has.len() => {
+                    since.insert(key, None);
+                }
+                None if near > 0 => {
+                    since.insert(key, Some(world.at));
+                }
+                Some(Some(at)) if near == 3 => {
+                    delays.push(world.at - at);
+                    since.insert(key, None);
+                }
+                _ => {}
+            }
+        }
+    }
+    let open = since
+        .values()
+        .flatten()
+        .filter(|at| world.at - **at > 1_000);
+    assert_eq!(open.count(), 0, "M10: some never came");
+    delays
+}
+
+#[test]
+fn a_dead_and_a_slow_peer_delay_nothing_between_the_others() {
+    let most = |delays: &[Millis]| delays.iter().copied().max().unwrap();
+    let (well, unwell) = (delays(true), delays(false));
+    assert!(well.len() > 100 && unwell.len() > 100);
+    // The longest way is 20 ms; a batch may wait for the acknowledgement of the one before.
+    let bound = 2 * Weather::FAIR.latency_ms.1 + 40;
+    assert!(
+        most(&well) <= bound && most(&unwell) <= bound,
+        "M10: {} ms and {} ms",
+        most(&well),
+        most(&unwell)
+    );
 }
 
 pub fn number(name: &str) -> Option<u64> {
