@@ -22,14 +22,19 @@ setup: ## installs the Debian packages that are missing; elsewhere says what to 
 build: setup ## the three programs, optimised
 	$(CARGO) build --locked --release --bins
 
+# The fuzz targets are a workspace of their own, which nothing else would build.
+CHECK_FUZZ := $(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir target
+
 check: setup ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CHECK_FUZZ)
 
 test: setup ## formatting, lints, all tests, documentation; prints its time
 	@start=$$SECONDS; set -e; \
 	$(CARGO) fmt --check; \
 	$(CARGO) clippy --locked --all-targets -- -D warnings; \
+	$(CHECK_FUZZ); \
 	$(CARGO) test --locked; \
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet; \
 	echo "make test took $$((SECONDS - start)) s"

@@ -14,6 +14,7 @@ use bitmarkd::core::keys::{PeerPublicKey, PrivateKey};
 use bitmarkd::core::record::{
     AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record, merkle, sign,
 };
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::time::Now;
 use bitmarkd::core::upstream;
@@ -189,6 +190,7 @@ pub fn settings(chain: &'static Chain) -> Settings {
             heartbeat_ms: 60_000,
             subscription_silence_ms: 120_000,
         },
+        mempool: mempool::Settings::default(),
         mining: None,
         seed: [7; 32],
     }
