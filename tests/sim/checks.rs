@@ -38,9 +38,11 @@ pub fn after_step(world: &mut World, node: usize) {
     let target = &world.nodes[node];
     let tip = target.engine().ledger().tip();
     if (tip.number, tip.digest) != (target.checked_height, target.checked_tip) {
+        let at = world.at;
         let target = &mut world.nodes[node];
         target.checked_height = tip.number;
         target.checked_tip = tip.digest;
+        target.tip_since = at;
         promises(world, node);
         one_owner(world, node);
     }

@@ -140,6 +140,8 @@ pub struct SimNode {
     pub encircled: Option<Millis>,
     pub checked_height: u64,
     pub checked_tip: BlockDigest,
+    /// Since when its tip is that one.
+    pub tip_since: Millis,
     /// Steps at one moment: too many are a livelock.
     pub busy: (Millis, u32),
 }
@@ -215,6 +217,7 @@ impl SimNode {
             encircled: None,
             checked_height: 0,
             checked_tip: BlockDigest([0; 32]),
+            tip_since: 0,
             busy: (0, 0),
         }
     }

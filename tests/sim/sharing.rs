@@ -96,7 +96,7 @@ fn life(seed: u64, is_traced: bool) -> World {
         if cast.narrow == Some(index) {
             plan.caps = Caps {
                 pending_records: random.gen_range(5..20),
-                peer_share_percent: 100,
+                peer_share_percent: random.gen_range(30..=100),
                 ..Caps::default()
             };
         }
@@ -204,15 +204,17 @@ fn everybody_has_everything(world: &World, cast: &Cast) {
     for (key, (made, _)) in &world.clients.made {
         // A proof is for the blocks that were there when it was made, and what a block that came off
         // left without its link or asset waits for the next one.
-        let waits = |node: &usize| {
-            let position = world.nodes[*node].engine().mempool().position(key);
-            position == Some(None)
-        };
+        let waits = |node: &usize| world.nodes[*node].engine().mempool().is_waiting(key);
         let is_for_later = matches!(made, Made::Proof(_)) || live.iter().any(waits);
         if cast.has_blocks && is_for_later {
             continue;
         }
-        let mut has = live.iter().map(|node| watch::holds(world, *node, key));
+        // Without blocks nothing has a reason to wait in the end.
+        let is_there = |node: &usize| {
+            let is_stuck = !cast.has_blocks && cast.narrow.is_none() && waits(node);
+            watch::holds(world, *node, key) && !is_stuck
+        };
+        let mut has = live.iter().map(is_there);
         let first = has.next();
         assert!(
             is_narrow_between || has.all(|one| Some(one) == first),

@@ -7,6 +7,7 @@ use bitmarkd::core::ledger::read;
 use bitmarkd::core::overlay::mempool::wire::{Batch, Message};
 use bitmarkd::core::overlay::mempool::{BundleKey, Mode};
 use bitmarkd::core::reservoir::Status;
+use bitmarkd::core::time::Millis;
 
 use crate::clients::Made;
 use crate::world::{Frames, World};
@@ -15,6 +16,9 @@ use crate::world::{Frames, World};
 /// sharing, and in others, which have more bundles and more steps.
 const OFTEN: u64 = 4;
 const SELDOM: u64 = 64;
+
+/// How old a batch may be when it leaves.
+const BATCH_AGE_MS: Millis = 10_000;
 
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -206,7 +210,13 @@ fn in_order(world: &World, node: usize, id: u64, key: &BundleKey) {
     let Some((_, Some(need))) = world.clients.made.get(key) else {
         return;
     };
-    let pool = world.nodes[node].engine().mempool();
+    let target = &world.nodes[node];
+    let pool = target.engine().mempool();
+    // A batch that was made before the node went over to another branch is in the order of that time.
+    let tip = target.engine().ledger().tip().digest;
+    if tip != target.checked_tip || world.at < target.tip_since + BATCH_AGE_MS {
+        return;
+    }
     match pool.position(need) {
         Some(Some(before)) => assert!(
             before < id,

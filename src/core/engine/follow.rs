@@ -2,7 +2,8 @@
 //! section 4.8): each follower has its three bits, and an answer as soon as one of them is set, or
 //! after [`HOLD_MS`] without.
 //!
-//! Bounds: as many as may subscribe. One that has not asked for [`IDLE_MS`] makes room.
+//! Bounds: [`FOLLOWERS_MAX`], so that the operator's other questions have places on the socket. One
+//! that has not asked for [`IDLE_MS`] makes room.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use crate::core::time::Millis;
 
 /// How long a question waits for news.
 const HOLD_MS: Millis = 5_000;
+/// Most followers.
+const FOLLOWERS_MAX: usize = 4;
 /// After so long a follower counts as gone.
 const IDLE_MS: Millis = 60_000;
 
@@ -47,9 +50,10 @@ impl Followers {
             }
             is_here
         });
-        let id = mempool
-            .subscribe()
-            .ok_or("too many follow the shared mempool; try again in a minute")?;
+        let free = self.all.len() < FOLLOWERS_MAX;
+        let id = free.then(|| mempool.subscribe()).flatten().ok_or_else(|| {
+            format!("{FOLLOWERS_MAX} follow the shared mempool already; try again in a minute")
+        })?;
         self.last += 1;
         let follower = Follower {
             id,
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
     use crate::core::engine::{Input, tests};
     use crate::core::keys::PeerPublicKey;
-    use crate::core::overlay::mempool::{self, SUBSCRIBERS_MAX};
+    use crate::core::overlay::mempool;
     use crate::core::state::MemoryStore;
     use crate::core::time::Now;
 
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn followers_are_bounded_and_those_that_ask_no_more_make_room() {
         let mut node = Node::new();
-        for number in 0..SUBSCRIBERS_MAX as u64 {
+        for number in 0..FOLLOWERS_MAX as u64 {
             assert!(node.ask(10, number, None)[0].1.is_ok());
         }
         assert!(node.ask(20, 100, None)[0].1.is_err());

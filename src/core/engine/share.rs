@@ -5,7 +5,7 @@
 //! A batch of a peer is a job; jobs take turns, [`TURN`] bundles in each step, so that nothing else
 //! waits for long. Their number is bounded by the machine. An acknowledgement leaves after the flush.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Effect, Engine, Importance, Step};
 use crate::core::id::{AssetId, PayId};
@@ -13,7 +13,7 @@ use crate::core::keys::PeerPublicKey;
 use crate::core::ledger::read;
 use crate::core::listener::{Reply, Ticket};
 use crate::core::overlay::mempool::{self, Bundle, Kind, Locator, Mempool, Verdict};
-use crate::core::reservoir::{self, Caps, Command, Part, Refusal, Reservoir, Room};
+use crate::core::reservoir::{self, Caps, Command, Part, Refusal, Reservoir, Room, Source};
 use crate::core::state::View;
 use crate::core::time::Millis;
 use crate::core::upstream;
@@ -265,6 +265,22 @@ impl Engine {
         for part in self.reservoir.take_touched() {
             self.tell_part(step, part, origin);
         }
+        // What a peer was told to be taken is gone: it is asked to tell its log again.
+        let sources: BTreeSet<Source> = self
+            .reservoir
+            .take_evicted()
+            .into_iter()
+            .map(|(_, source)| source)
+            .collect();
+        if !sources.is_empty() {
+            let known = self.mempool.standings().map(|(key, _)| *key);
+            let known: Vec<_> = known
+                .filter(|key| sources.contains(&Some(super::source_of(key))))
+                .collect();
+            for key in known {
+                self.share(step, mempool::Input::Forgotten(key));
+            }
+        }
     }
 
     /// Tells it of everything, at the start: what a peer had brought that is known now is still
@@ -358,30 +374,24 @@ impl Engine {
             return self.offer_one(step, peer, bundle);
         }
         let testing = self.settings.chain.testing;
-        let assets = match reservoir::split_records(&bundle.payload, testing) {
-            Ok(assets) if assets.len() <= ASSETS_MAX => assets,
-            Ok(_) => return Verdict::Invalid,
-            Err(_) => return self.offer_one(step, peer, bundle),
+        // A rival of what is here stops none of the others.
+        let payload = match reservoir::split_records(&bundle.payload, testing) {
+            Ok(assets) if assets.len() > ASSETS_MAX => return Verdict::Invalid,
+            Ok(assets) => {
+                let is_good = |asset: &&[u8]| !self.reservoir.has_rival(asset, testing);
+                assets
+                    .into_iter()
+                    .filter(is_good)
+                    .collect::<Vec<_>>()
+                    .concat()
+            }
+            Err(_) => bundle.payload,
         };
-        let all: Vec<Verdict> = assets
-            .into_iter()
-            .map(|asset| {
-                let one = Bundle {
-                    kind: Kind::Assets,
-                    payload: asset.to_vec(),
-                };
-                self.offer_one(step, peer, one)
-            })
-            .collect();
-        [
-            Verdict::NoRoom,
-            Verdict::Invalid,
-            Verdict::Accepted,
-            Verdict::Waits,
-        ]
-        .into_iter()
-        .find(|verdict| all.contains(verdict))
-        .unwrap_or(Verdict::Duplicate)
+        if payload.is_empty() {
+            return Verdict::Duplicate;
+        }
+        let kind = Kind::Assets;
+        self.offer_one(step, peer, Bundle { kind, payload })
     }
 
     /// Whether a bundle that waited needs no other look: what it waits for is still not here. No
@@ -394,8 +404,9 @@ impl Engine {
             Kind::Issues => reservoir::unpack_issues(payload, testing).is_ok_and(|issues| {
                 issues.iter().any(|issue| {
                     let id = &issue.asset_id;
-                    !self.reservoir.has_cached_asset(id)
-                        && !read::has_asset(&step.state, id).unwrap_or(true)
+                    let is_absent = !self.reservoir.has_cached_asset(id)
+                        && !read::has_asset(&step.state, id).unwrap_or(true);
+                    is_absent || self.reservoir.is_owner_full(&issue.owner)
                 })
             }),
             Kind::Transfer => {
@@ -420,17 +431,25 @@ impl Engine {
         let link = (command == Command::Transfer)
             .then(|| link().ok().and_then(|record| record.link()))
             .flatten();
+        let count = match command {
+            Command::Assets | Command::Issues => {
+                reservoir::split_records(&bundle.payload, self.settings.chain.testing)
+                    .map_or(1, |records| records.len())
+            }
+            Command::Transfer | Command::Proof => 1,
+        };
         let is_asset = command == Command::Assets;
         let room = Room {
-            records: usize::from(!is_asset),
+            records: if is_asset { 0 } else { count },
             bytes: bundle.payload.len(),
-            assets: usize::from(is_asset),
+            assets: if is_asset { count } else { 0 },
         };
+        let source = peer.as_ref().map(super::source_of);
         let pay_id = bundle.payload.first_chunk().copied().map(PayId);
         let input = reservoir::Input::Peer {
             command,
             data: bundle.payload,
-            source: peer.as_ref().map(super::source_of),
+            source,
             ticket: 0,
         };
         self.bringing = peer;
@@ -450,9 +469,10 @@ impl Engine {
                 Verdict::NoRoom
             }
             Refusal::Synchronising => Verdict::NoRoom,
-            // Only where there is no room for anybody does what stands behind it have to wait, too.
-            Refusal::Full if self.reservoir.is_full(room) => Verdict::NoRoom,
-            Refusal::Full => Verdict::Waits,
+            // The log of this peer goes on when there is room; each peer has its own. Only what
+            // never fits, or would wait for one owner's room, lets the others pass.
+            Refusal::Full if self.reservoir.may_fit(source, room) => Verdict::NoRoom,
+            Refusal::Full | Refusal::OwnerFull => Verdict::Waits,
             // A rival of what is here is nobody's fault.
             Refusal::AlreadyExists
             | Refusal::NothingNew

@@ -26,7 +26,12 @@ impl Node {
     }
 
     fn on(store: MemoryStore, mempool: mempool::Settings) -> Self {
+        Self::bounded(store, mempool, Caps::default())
+    }
+
+    fn bounded(store: MemoryStore, mempool: mempool::Settings, caps: Caps) -> Self {
         let settings = Settings {
+            caps,
             connect: vec![StaticPeer {
                 key: FRIEND,
                 address: Connection::from_text("127.0.0.1:2136").unwrap(),
@@ -201,6 +206,76 @@ fn the_log_has_room_for_all_that_the_pools_hold() {
     let ack = node.offers(FRIEND, all.collect());
     assert_eq!((ack.upto, ack.accepted), (50, 50));
     assert_eq!(node.count("timeline_length"), 50);
+}
+
+#[test]
+fn what_a_full_share_has_no_room_for_is_not_acknowledged() {
+    let caps = Caps {
+        pending_records: 40,
+        peer_share_percent: 25,
+        ..Caps::default()
+    };
+    let mut node = Node::bounded(MemoryStore::new(), mempool::Settings::default(), caps);
+    let issues = (0..20).map(|n| bundle(Kind::Issues, issue("a", n)));
+    let all = std::iter::once(bundle(Kind::Assets, asset("a", "name"))).chain(issues);
+    let ack = node.offers(FRIEND, all.collect());
+    assert_eq!((ack.upto, ack.accepted, ack.parked), (11, 11, 0));
+    assert_eq!(ack.credit, 0);
+}
+
+#[test]
+fn what_one_owner_may_not_have_stops_no_log() {
+    let caps = Caps {
+        sets_per_owner: 2,
+        ..Caps::default()
+    };
+    let mut node = Node::bounded(MemoryStore::new(), mempool::Settings::default(), caps);
+    let issues = (0..5).map(|n| bundle(Kind::Issues, issue("a", n)));
+    let all = std::iter::once(bundle(Kind::Assets, asset("a", "name"))).chain(issues);
+    let ack = node.offers(FRIEND, all.collect());
+    assert_eq!((ack.upto, ack.accepted, ack.parked), (6, 3, 3));
+}
+
+#[test]
+fn assets_of_one_bundle_make_no_room_for_each_other() {
+    let caps = Caps {
+        assets: 2,
+        peer_share_percent: 100,
+        ..Caps::default()
+    };
+    let mut node = Node::bounded(MemoryStore::new(), mempool::Settings::default(), caps);
+    let three = ["a", "b", "c"].map(|print| asset(print, "name")).concat();
+    let ack = node.offers(FRIEND, vec![bundle(Kind::Assets, three)]);
+    assert_eq!(
+        (ack.upto, ack.accepted),
+        (1, 0),
+        "it can never be here whole"
+    );
+    assert!(has(&node, "a") && has(&node, "b") && !has(&node, "c"));
+}
+
+#[test]
+fn a_peer_whose_asset_made_room_for_another_is_asked_to_tell_its_log_again() {
+    let caps = Caps {
+        assets: 4,
+        peer_share_percent: 50,
+        ..Caps::default()
+    };
+    let mut node = Node::bounded(MemoryStore::new(), mempool::Settings::default(), caps);
+    let two = |names: [&str; 2]| {
+        names
+            .map(|name| bundle(Kind::Assets, asset(name, "name")))
+            .to_vec()
+    };
+    let others = [[7; 32], [8; 32]].map(PeerPublicKey);
+    assert_eq!(node.offers(FRIEND, two(["a", "b"])).accepted, 2);
+    assert_eq!(node.offers(others[0], two(["c", "d"])).accepted, 2);
+    assert_eq!(node.offers(others[1], two(["e", "f"])).accepted, 2);
+    let gone = ["a", "b", "c", "d"].iter().filter(|name| !has(&node, name));
+    assert_eq!(gone.count(), 2);
+    let asked = node.engine.mempool.peers(0);
+    let asked = asked.iter().filter(|peer| peer.remote_done == 0).count();
+    assert!(asked >= 1, "who lost one");
 }
 
 #[test]

@@ -70,8 +70,8 @@ impl Reservoir {
         Ok((id, true))
     }
 
-    /// Makes room where only assets that no set uses stand in the way, the next to end first;
-    /// never one of `kept`. A peer whose share is full loses its own alone. Nothing goes unless
+    /// Makes room where only assets that no set uses stand in the way, of the peer that holds most
+    /// first, the next to end first; never one of `kept`. A peer whose share is full loses its own alone. Nothing goes unless
     /// the newcomer fits then.
     pub(super) fn admit(
         &mut self,
@@ -82,7 +82,11 @@ impl Reservoir {
         match self.victims(source, room, kept) {
             Some(victims) => {
                 for id in victims {
-                    self.pools.take_asset(&id);
+                    if let Some(gone) = self.pools.take_asset(&id)
+                        && self.evicted.len() < super::EVICTED_MAX
+                    {
+                        self.evicted.push((id, gone.source));
+                    }
                 }
                 Ok(())
             }
@@ -104,7 +108,11 @@ impl Reservoir {
         };
         trial.fits(&self.caps, records).ok()?;
         let mut own = self.pools.unused_of(source).take(LOOKS_MAX);
-        let mut all = self.pools.unused().take(LOOKS_MAX);
+        // Who holds most loses first.
+        let most = self.pools.usage.most_assets();
+        let of_most = most.map(|peer| self.pools.unused_of(Some(peer)));
+        let of_most = of_most.into_iter().flatten().take(LOOKS_MAX);
+        let mut all = of_most.chain(self.pools.unused().take(LOOKS_MAX));
         let mut victims = BTreeSet::new();
         while let Err(full) = trial.fits(&self.caps, room) {
             let may_go = |id: &AssetId| !kept.contains(id) && !victims.contains(id);
@@ -134,7 +142,7 @@ fn is_packed(cached: &[u8], record: &Record, testing: bool) -> bool {
 
 /// Whether name, fingerprint, metadata and registrant are those of the cached record. The
 /// signature may differ.
-fn says_the_same(cached: &[u8], record: &Record, testing: bool) -> bool {
+pub(super) fn says_the_same(cached: &[u8], record: &Record, testing: bool) -> bool {
     match (Record::unpack(cached, testing), record) {
         (Ok((Record::AssetData(old), _)), Record::AssetData(new)) => {
             old.name == new.name

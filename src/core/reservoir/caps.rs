@@ -140,6 +140,15 @@ impl Usage {
         }
     }
 
+    /// The peer that has brought most of the assets that are here.
+    #[must_use]
+    pub fn most_assets(&self) -> Option<u64> {
+        let peers = self.by_peer.iter();
+        let most = peers.max_by_key(|(_, room)| room.assets);
+        most.filter(|(_, room)| room.assets > 0)
+            .map(|(peer, _)| *peer)
+    }
+
     /// All that is taken up.
     #[must_use]
     pub const fn total(&self) -> Room {

@@ -79,6 +79,9 @@ pub enum Refusal {
     /// A bound is reached; what is inside stays.
     #[error("reservoir is full")]
     Full,
+    /// An owner of the set has as many sets as one may have.
+    #[error("reservoir is full")]
+    OwnerFull,
     /// The store can not be read: a fault of this machine.
     #[error(transparent)]
     Store(#[from] StoreFault),

@@ -10,6 +10,7 @@ use super::set::{Kind, Member, Set, Verification};
 use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
 use crate::core::id::{PayId, PayNonce, TxId};
+use crate::core::keys::Account;
 use crate::core::record::{BitmarkIssue, Record};
 
 /// What a client needs to verify its set.
@@ -106,16 +107,20 @@ impl Reservoir {
         Ok(stored)
     }
 
+    /// Whether an owner has as many sets as one may have.
+    #[must_use]
+    pub fn is_owner_full(&self, owner: &Account) -> bool {
+        let many = self.pools.owners.get(owner).copied().unwrap_or_default();
+        many >= self.caps.sets_per_owner
+    }
+
     /// # Errors
-    /// [`Refusal::Full`]
+    /// [`Refusal::OwnerFull`], [`Refusal::Full`]
     pub(super) fn room_for(&mut self, set: &Set) -> Result<(), Refusal> {
         if let Kind::Issues { owners } = &set.kind {
-            let many = |owner| self.pools.owners.get(owner).copied().unwrap_or_default();
-            if owners
-                .iter()
-                .any(|owner| many(owner) >= self.caps.sets_per_owner)
-            {
-                return Err(self.full(set.source));
+            if owners.iter().any(|owner| self.is_owner_full(owner)) {
+                self.full(set.source);
+                return Err(Refusal::OwnerFull);
             }
         }
         let kept = set.assets().collect();

@@ -71,6 +71,9 @@ pub const LIFE_S: u64 = 72 * 3600;
 /// Life of an asset that no set uses: two stages of an hour more.
 pub const ASSET_LIFE_S: u64 = 2 * (LIFE_S + 3600);
 
+/// Evicted assets that are remembered until they are asked for.
+const EVICTED_MAX: usize = 1024;
+
 /// How often things are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -269,6 +272,8 @@ pub struct Reservoir {
     /// Nothing is handed out while blocks go in or come off.
     held: bool,
     refused_full: u64,
+    /// Assets that made room, [`EVICTED_MAX`] at most.
+    evicted: Vec<(AssetId, Source)>,
     expired: u64,
     sweep_ms: Millis,
     next_sweep: Millis,
@@ -297,6 +302,7 @@ impl Reservoir {
             normal: false,
             held: false,
             refused_full: 0,
+            evicted: Vec::new(),
             expired: 0,
             sweep_ms: timing.sweep_ms.max(1),
             next_sweep: now.mono.saturating_add(timing.sweep_ms),
@@ -427,10 +433,29 @@ impl Reservoir {
         self.pools.usage.total()
     }
 
-    /// Whether there is no room for this much more, whoever brings it.
+    /// Whether this much of one source can ever be here, however empty the pools are.
     #[must_use]
-    pub fn is_full(&self, more: Room) -> bool {
-        self.pools.usage.of(None).fits(&self.caps, more).is_err()
+    pub fn may_fit(&self, source: Source, room: Room) -> bool {
+        let empty = caps::Usage::default();
+        empty.of(source).fits(&self.caps, room).is_ok()
+    }
+
+    /// The assets that made room for others since this was asked last, with who had brought them.
+    pub fn take_evicted(&mut self) -> Vec<(AssetId, Source)> {
+        std::mem::take(&mut self.evicted)
+    }
+
+    /// Whether another asset with the same fingerprint waits already.
+    #[must_use]
+    pub fn has_rival(&self, packed: &[u8], testing: bool) -> bool {
+        let Ok((record, _)) = Record::unpack(packed, testing) else {
+            return false;
+        };
+        let Record::AssetData(asset) = &record else {
+            return false;
+        };
+        let cached = self.pools.assets.get(&AssetId::of(&asset.fingerprint));
+        cached.is_some_and(|cached| !assets::says_the_same(&cached.packed, &record, testing))
     }
 
     /// How many newcomers were refused for want of room.

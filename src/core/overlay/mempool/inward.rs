@@ -169,7 +169,7 @@ impl Mempool {
             self.acknowledge(ticket, &key, epoch, done, (&Tally::default(), 0), out);
         } else if batch.items.iter().all(|item| item.id <= done) {
             self.finish_repeated(ticket, key, &batch, out);
-        } else if self.has_place(&key) {
+        } else if self.has_place(now, &key) {
             self.begin(key, Some(ticket), batch, false, out);
         } else {
             let pause = self.settings.back_off_ms;
@@ -184,10 +184,18 @@ impl Mempool {
             && (batch.items.len() <= 1 || bytes <= to_usize(self.settings.batch_bytes))
     }
 
-    /// Whether one more batch of this peer may be decided now.
-    pub(super) fn has_place(&self, key: &PeerPublicKey) -> bool {
-        let of_peer = self.peers.get(key).map_or(0, |peer| peer.jobs);
-        self.jobs_running() < self.inbound_total()
+    /// Whether one more batch of this peer may be decided now. Half of the places are for those
+    /// that we are connected to or that were of use; who brought what can never be waits a while.
+    pub(super) fn has_place(&self, now: Millis, key: &PeerPublicKey) -> bool {
+        let peer = self.peers.get(key);
+        let (of_peer, is_known) = peer.map_or((0, false), |peer| (peer.jobs, peer.is_known()));
+        let most = if is_known {
+            self.inbound_total()
+        } else {
+            self.inbound_total().div_ceil(2)
+        };
+        self.jobs_running() < most
+            && peer.is_none_or(|peer| peer.penalised <= now)
             && (mutants::NO_PER_PEER_QUOTA || of_peer < self.settings.inbound_per_peer)
     }
 

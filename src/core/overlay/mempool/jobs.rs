@@ -3,6 +3,8 @@
 //! one for which there was no room.
 
 use super::bundle::{Bundle, BundleKey, Verdict};
+use super::parking::STRANGERS;
+use super::peers::Peer;
 use super::security::{Event, Offence};
 use super::wire::{Batch, NackCode};
 use super::{Effect, Mempool, Notices, mutants};
@@ -24,6 +26,8 @@ pub(super) struct Job {
     repeated: usize,
     /// More would have come if there had been room.
     full: bool,
+    /// What had come to the pools when it began.
+    arrivals: u64,
 }
 
 /// What became of the bundles of a batch.
@@ -94,6 +98,7 @@ impl Mempool {
             items,
             repeated,
             full,
+            arrivals: self.parking.arrivals(),
         };
         self.jobs.insert(job, running);
         out.push(Effect::Validate {
@@ -122,6 +127,14 @@ impl Mempool {
         if let Some(peer) = self.peers.get_mut(&job.peer) {
             peer.jobs = peer.jobs.saturating_sub(1);
             peer.useful |= tally.accepted > 0;
+            if tally.invalid > 0 {
+                let pause = if peer.is_known() {
+                    self.settings.back_off_ms
+                } else {
+                    self.settings.back_off_max_ms
+                };
+                peer.penalised = now.saturating_add(pause);
+            }
             peer.pulling &= job.ticket.is_some();
             if is_current && peer.remote_done >= job.after {
                 peer.remote_done = peer.remote_done.max(decided);
@@ -168,8 +181,15 @@ impl Mempool {
                 Verdict::Waits => {
                     tally.parked += 1;
                     if self.timeline.find(&key).is_none() {
-                        let dropped = self.parking.park(now, job.peer, bundle);
+                        let is_known = self.peers.get(&job.peer).is_some_and(Peer::is_known);
+                        let share = if is_known { job.peer } else { STRANGERS };
+                        let kind = bundle.kind;
+                        let dropped = self.parking.park_as(now, job.peer, share, bundle);
                         self.drop_parked(dropped);
+                        // What it waits for may have come while the others were decided.
+                        if self.parking.arrivals() != job.arrivals {
+                            self.parking.want(kind);
+                        }
                     }
                 }
                 Verdict::NoRoom => {

@@ -46,7 +46,7 @@ pub use report::{PeerReport, Standing};
 pub use security::{Event, Offence, SECURITY_OF_ALL_PER_MINUTE, SECURITY_PER_MINUTE};
 pub use settings::{Policy, Settings};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -102,6 +102,8 @@ pub enum Input {
     },
     /// A bundle left the pools.
     Gone(Locator),
+    /// Bundles that this peer brought, and that were acknowledged, made room for others.
+    Forgotten(PeerPublicKey),
     /// A block went in or came off.
     ChainChanged,
     /// The answer to [`Effect::Validate`].
@@ -210,7 +212,10 @@ pub struct Mempool {
     news: Notices,
     /// Of peers that have no place in the table.
     strangers: Rate,
-    security_of_all: Rate,
+    security_of_strangers: Rate,
+    security_of_known: Rate,
+    /// Registered peers for which the table had no place.
+    unplaced: BTreeSet<PeerPublicKey>,
     counters: Counters,
     next_sweep: Millis,
     /// Where the running sweep goes on.
@@ -238,7 +243,9 @@ impl Mempool {
             board: Board::default(),
             news: Notices::NONE,
             strangers: Rate::default(),
-            security_of_all: Rate::default(),
+            security_of_strangers: Rate::default(),
+            security_of_known: Rate::default(),
+            unplaced: BTreeSet::new(),
             counters: Counters::default(),
             next_sweep: now.saturating_add(settings.system_transaction_gc_interval_ms),
             sweep_from: None,
@@ -299,15 +306,21 @@ impl Mempool {
             Input::Gone(locator) => {
                 self.timeline.gone(pools, &locator);
             }
+            Input::Forgotten(peer) => self.on_forgotten(now, &peer),
             Input::ChainChanged => self.parking.want_all(),
             Input::Validated { job, verdicts } => {
                 if self.retry.as_ref().is_some_and(|(id, _)| *id == job) {
-                    self.on_retried(&verdicts);
+                    self.on_retried(now, &verdicts);
                 } else {
                     self.on_validated(now, job, &verdicts, out);
                 }
             }
-            Input::Mode { normal } => self.normal = normal,
+            Input::Mode { normal } => {
+                if normal && !self.normal {
+                    self.parking.want_all();
+                }
+                self.normal = normal;
+            }
             Input::Wake => {}
         }
         self.sweep(now, pools);
@@ -356,6 +369,20 @@ impl Mempool {
         }
     }
 
+    /// The peer is to tell its log from the beginning; not again before the interval in which
+    /// plain peers are told everything again.
+    fn on_forgotten(&mut self, now: Millis, key: &PeerPublicKey) {
+        let interval = self.settings.plain_interval_ms;
+        if let Some(peer) = self.peers.get_mut(key)
+            && peer
+                .rewound
+                .is_none_or(|at| now.saturating_sub(at) >= interval)
+        {
+            peer.rewound = Some(now);
+            peer.remote_done = 0;
+        }
+    }
+
     /// What is on the timeline is parked no more, and others may have waited for it.
     fn unpark_entered(&mut self) {
         for (came, key) in self.timeline.take_entered() {
@@ -383,6 +410,9 @@ impl Mempool {
         if next.is_none() {
             let pause = self.settings.system_transaction_gc_interval_ms;
             self.next_sweep = now.saturating_add(pause);
+        }
+        for key in std::mem::take(&mut self.unplaced) {
+            self.on_new_peer(now, key);
         }
         let life = self.settings.parked_life_s.saturating_mul(1000);
         let dropped = self.parking.expire(now, life);

@@ -12,6 +12,11 @@ use super::{COMMAND, Effect, FAILURES_MAX, Mempool, Notices, mutants};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
 
+/// Registered peers without a place that are remembered.
+const UNPLACED_MAX: usize = 1024;
+/// Greetings refused as "busy", running, after which a peer is told by plain commands.
+const BUSY_MAX: u32 = 5;
+
 /// What a reply is.
 enum Read {
     Message(Message),
@@ -25,6 +30,9 @@ impl Mempool {
         let (admitted, evicted) = self.peers.admit(now, key);
         if admitted.is_none() {
             self.counters.peers_refused += 1;
+            if self.unplaced.len() < UNPLACED_MAX {
+                self.unplaced.insert(key);
+            }
             return;
         }
         self.counters.peers_evicted += u64::from(evicted);
@@ -33,6 +41,7 @@ impl Mempool {
     }
 
     pub(super) fn on_lost_peer(&mut self, key: &PeerPublicKey) {
+        self.unplaced.remove(key);
         if self.peers.disconnect(key) {
             self.news = self.news | Notices::PEER_STATE_CHANGE;
         }
@@ -101,7 +110,19 @@ impl Mempool {
             Read::Message(Message::HelloAck(hello, resume)) => {
                 self.on_hello_ack(now, key, &hello, resume, out);
             }
-            Read::Message(Message::Nack(nack)) => self.on_nack(now, key, nack, None),
+            Read::Message(Message::Nack(nack)) => {
+                let stalls = self.peers.get(&key).map_or(0, |peer| peer.stalls);
+                self.on_nack(now, key, nack, None);
+                // It speaks another version, or has no place for us: it takes plain commands.
+                let is_final = match nack.code {
+                    NackCode::Malformed => true,
+                    NackCode::Busy => stalls >= BUSY_MAX,
+                    NackCode::WrongEpoch | NackCode::NotNormal => false,
+                };
+                if is_final {
+                    self.is_plain(now, key);
+                }
+            }
             Read::NotSpoken => self.is_plain(now, key),
             Read::Message(_) | Read::Garbage => {
                 self.counters.garbage += 1;
@@ -295,7 +316,7 @@ impl Mempool {
         out: &mut Vec<Effect>,
     ) {
         let is_within_limits = self.is_within_limits(&batch);
-        let has_place = self.normal && self.has_place(&key);
+        let has_place = self.normal && self.has_place(now, &key);
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };

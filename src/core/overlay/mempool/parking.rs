@@ -3,7 +3,8 @@
 //! again, a piece at a time in the order in which they came.
 //!
 //! Bounds: a count and bytes; who holds most makes room, oldest first, so that nobody pushes out what
-//! others wait for. One that alone is beyond them is not taken.
+//! others wait for; keys that were never of use count as one. One that alone is beyond the bounds is
+//! not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +16,16 @@ use crate::core::time::Millis;
 struct Parked {
     bundle: Bundle,
     from: PeerPublicKey,
+    /// Whose share it is of.
+    share: PeerPublicKey,
     /// Who sent it besides, [`OTHERS_MAX`] at most.
     others: Vec<PeerPublicKey>,
     since: Millis,
     place: u64,
 }
+
+/// The share of all keys that were never of use, which anybody can make: it is one.
+pub(super) const STRANGERS: PeerPublicKey = PeerPublicKey([0; 32]);
 
 /// Senders of a parked bundle that are remembered beside the first.
 const OTHERS_MAX: usize = 16;
@@ -65,6 +71,10 @@ pub(super) struct Parking {
     next_place: u64,
     wanted: Kinds,
     pass: Option<Pass>,
+    /// What the last piece was a part of.
+    tried: Kinds,
+    /// How often something came that others may have waited for.
+    arrivals: u64,
     /// No new walk before this.
     not_before: Millis,
 }
@@ -81,6 +91,8 @@ impl Parking {
             next_place: 0,
             wanted: Kinds(0),
             pass: None,
+            tried: Kinds(0),
+            arrivals: 0,
             not_before: 0,
         }
     }
@@ -98,8 +110,20 @@ impl Parking {
         self.parked.get(key).map(|parked| parked.from)
     }
 
-    /// Takes one; gives back how many were dropped, itself included.
+    /// The same in a share of its sender's own.
+    #[cfg(test)]
     pub fn park(&mut self, now: Millis, from: PeerPublicKey, bundle: Bundle) -> u64 {
+        self.park_as(now, from, from, bundle)
+    }
+
+    /// Takes one as a part of a share; gives back how many were dropped, itself included.
+    pub fn park_as(
+        &mut self,
+        now: Millis,
+        from: PeerPublicKey,
+        share_of: PeerPublicKey,
+        bundle: Bundle,
+    ) -> u64 {
         let key = bundle.key();
         let size = bundle.payload.len();
         if let Some(parked) = self.parked.get_mut(&key) {
@@ -114,7 +138,7 @@ impl Parking {
         }
         let mut dropped = 0;
         while self.parked.len() >= self.most || self.bytes.saturating_add(size) > self.most_bytes {
-            let Some(victim) = self.victim(&from, size) else {
+            let Some(victim) = self.victim(&share_of, size) else {
                 break;
             };
             self.remove(&victim);
@@ -124,12 +148,13 @@ impl Parking {
         self.next_place = place.saturating_add(1);
         self.bytes = self.bytes.saturating_add(size);
         self.by_age.insert(place, key);
-        let share = self.shares.entry(from).or_default();
+        let share = self.shares.entry(share_of).or_default();
         share.places.insert(place);
         share.bytes = share.bytes.saturating_add(size);
         let parked = Parked {
             bundle,
             from,
+            share: share_of,
             others: Vec::new(),
             since: now,
             place,
@@ -172,11 +197,11 @@ impl Parking {
         let size = parked.bundle.payload.len();
         self.by_age.remove(&parked.place);
         self.bytes = self.bytes.saturating_sub(size);
-        if let Some(share) = self.shares.get_mut(&parked.from) {
+        if let Some(share) = self.shares.get_mut(&parked.share) {
             share.places.remove(&parked.place);
             share.bytes = share.bytes.saturating_sub(size);
             if share.places.is_empty() {
-                self.shares.remove(&parked.from);
+                self.shares.remove(&parked.share);
             }
         }
         Some(parked.from)
@@ -200,17 +225,35 @@ impl Parking {
     /// The chain changed: all are to be tried.
     pub fn want_all(&mut self) {
         for kind in Kind::ALL {
-            self.wanted = self.wanted.with(kind);
+            self.want_if_any(kind);
         }
+        self.arrivals = self.arrivals.wrapping_add(1);
     }
 
     /// Something of this kind has come: what may have waited for it is to be tried.
-    pub const fn want_after(&mut self, came: Kind) {
-        self.wanted = match came {
-            Kind::Assets => self.wanted.with(Kind::Issues),
-            Kind::Issues => self.wanted.with(Kind::Proof),
-            Kind::Transfer | Kind::Proof => self.wanted,
-        };
+    pub fn want_after(&mut self, came: Kind) {
+        match came {
+            Kind::Assets => self.want_if_any(Kind::Issues),
+            Kind::Issues => self.want_if_any(Kind::Proof),
+            Kind::Transfer | Kind::Proof => {}
+        }
+        self.arrivals = self.arrivals.wrapping_add(1);
+    }
+
+    fn want_if_any(&mut self, kind: Kind) {
+        if !self.parked.is_empty() {
+            self.want(kind);
+        }
+    }
+
+    /// Those of a kind are to be tried.
+    pub const fn want(&mut self, kind: Kind) {
+        self.wanted = self.wanted.with(kind);
+    }
+
+    /// How often something came that others may have waited for.
+    pub const fn arrivals(&self) -> u64 {
+        self.arrivals
     }
 
     /// When the next piece may be tried; `None`: there is nothing to try.
@@ -238,6 +281,7 @@ impl Parking {
             next: 0,
             end: self.next_place,
         });
+        self.tried = pass.kinds;
         let mut piece = Vec::new();
         let mut total = 0_usize;
         let mut is_done = true;
@@ -263,9 +307,11 @@ impl Parking {
         piece
     }
 
-    /// There is no room in the pools: the walk ends.
-    pub const fn give_up(&mut self) {
+    /// There is no room in the pools: the walk ends, and begins anew after a pause.
+    pub fn give_up(&mut self, now: Millis, pause: Millis) {
         self.pass = None;
+        self.wanted = Kinds(self.wanted.0 | self.tried.0);
+        self.not_before = now.saturating_add(pause);
     }
 
     /// Whether counts and indexes agree, and the bounds hold (M3, M7).
@@ -400,7 +446,9 @@ mod tests {
         lot.want_all();
         assert_eq!(lot.due(), Some(505));
         assert_eq!(lot.piece(505, 500, 10, 3).len(), 1, "always one");
-        lot.give_up();
+        lot.give_up(505, 1_000);
+        assert_eq!(lot.due(), Some(1_505), "all of them once more");
+        assert_eq!(lot.piece(1_505, 500, 10, 1_000).len(), 6);
         assert_eq!(lot.due(), None);
     }
 }

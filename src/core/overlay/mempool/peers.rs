@@ -125,6 +125,10 @@ pub(super) struct Peer {
     pub jobs: usize,
     /// We were connected to it, or took something from it: a key that anybody can make is not that.
     pub useful: bool,
+    /// It brought what can never be: nothing is decided for it before this.
+    pub penalised: Millis,
+    /// When it was last asked to tell its log from the beginning.
+    pub rewound: Option<Millis>,
     pub seen: Millis,
     pub security: Rate,
     pub epochs: Rate,
@@ -161,6 +165,8 @@ impl Peer {
             reset_at: None,
             jobs: 0,
             useful: false,
+            penalised: 0,
+            rewound: None,
             seen: now,
             security: Rate::default(),
             epochs: Rate::default(),
@@ -178,6 +184,11 @@ impl Peer {
     pub const fn set_cursor(&mut self, id: u64) {
         self.acked = id;
         self.read = id;
+    }
+
+    /// Whether it is more than a key that anybody can make.
+    pub const fn is_known(&self) -> bool {
+        self.alive || self.useful
     }
 
     /// Whether it gets what there is from our batches, so that it need not pull.

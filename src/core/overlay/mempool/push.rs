@@ -59,7 +59,10 @@ impl Mempool {
             Mode::Unknown => None,
             Mode::Plain => self.plain_due(peer, is_behind),
             Mode::Overlay if is_behind => Some(0),
-            Mode::Overlay => self.may_pull(key, peer).then_some(peer.next_pull),
+            Mode::Overlay => {
+                let due = peer.next_pull.max(peer.penalised);
+                self.may_pull(due, key, peer).then_some(due)
+            }
         };
         due.map(|due| due.max(peer.not_before))
     }
@@ -137,15 +140,15 @@ impl Mempool {
         }
     }
 
-    fn may_pull(&self, key: &PeerPublicKey, peer: &Peer) -> bool {
-        self.normal && !peer.pulling && self.has_place(key)
+    fn may_pull(&self, at: Millis, key: &PeerPublicKey, peer: &Peer) -> bool {
+        self.normal && !peer.pulling && self.has_place(at, key)
     }
 
     fn pull(&mut self, now: Millis, key: PeerPublicKey, out: &mut Vec<Effect>) -> bool {
         let Some(peer) = self.peers.get(&key) else {
             return false;
         };
-        if now < peer.next_pull || !self.may_pull(&key, peer) {
+        if now < peer.next_pull || !self.may_pull(now, &key, peer) {
             return false;
         }
         let next = now.saturating_add(self.pull_interval(peer));

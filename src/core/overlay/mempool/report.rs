@@ -65,6 +65,17 @@ impl Mempool {
         self.parking.sender(key).map(|_| None)
     }
 
+    /// Whether a bundle is here and waits for what it needs.
+    #[must_use]
+    pub fn is_waiting(&self, key: &BundleKey) -> bool {
+        let found = self.timeline.find(key);
+        let item = found.and_then(|locator| self.timeline.get(&locator));
+        match item {
+            Some(item) => item.state == State::Unready,
+            None => self.parking.sender(key).is_some(),
+        }
+    }
+
     /// Who sent a bundle that is parked, or was when it began to be tried anew.
     #[must_use]
     pub fn parked_sender(&self, key: &BundleKey) -> Option<PeerPublicKey> {

@@ -60,11 +60,12 @@ impl Mempool {
     }
 
     /// What the pools said to a piece.
-    pub(super) fn on_retried(&mut self, verdicts: &[Verdict]) {
+    pub(super) fn on_retried(&mut self, now: Millis, verdicts: &[Verdict]) {
         let Some((_, keys)) = self.retry.take() else {
             return;
         };
         self.unlocked.clear();
+        let pause = self.settings.back_off_max_ms;
         for ((key, from), verdict) in keys.iter().zip(verdicts) {
             match verdict {
                 Verdict::Accepted => {
@@ -87,7 +88,7 @@ impl Mempool {
                 Verdict::Waits => self.counters.waits += 1,
                 Verdict::NoRoom => {
                     self.counters.no_room += 1;
-                    self.parking.give_up();
+                    self.parking.give_up(now, pause);
                 }
             }
         }

@@ -10,7 +10,8 @@ use crate::core::time::Millis;
 /// Most events of one peer that the log gets in a minute.
 pub const SECURITY_PER_MINUTE: u32 = 10;
 
-/// Most events of all peers together that the log gets in a minute.
+/// Most events that the log gets in a minute of all peers that are connected or were of use, and as
+/// many of all others together.
 pub const SECURITY_OF_ALL_PER_MINUTE: u32 = 100;
 
 /// What a peer is penalised for.
@@ -84,13 +85,19 @@ impl Mempool {
         key: Option<BundleKey>,
         out: &mut Vec<Effect>,
     ) {
-        let rate = match self.peers.get_mut(&peer) {
-            Some(known) => &mut known.security,
-            None => &mut self.strangers,
+        let (rate, is_known) = match self.peers.get_mut(&peer) {
+            Some(peer) => {
+                let is_known = peer.is_known();
+                (&mut peer.security, is_known)
+            }
+            None => (&mut self.strangers, false),
         };
-        if rate.allow(now, SECURITY_PER_MINUTE)
-            && self.security_of_all.allow(now, SECURITY_OF_ALL_PER_MINUTE)
-        {
+        let of_all = if is_known {
+            &mut self.security_of_known
+        } else {
+            &mut self.security_of_strangers
+        };
+        if rate.allow(now, SECURITY_PER_MINUTE) && of_all.allow(now, SECURITY_OF_ALL_PER_MINUTE) {
             self.counters.security_kept += 1;
             out.push(Effect::Security { event, peer, key });
         } else {

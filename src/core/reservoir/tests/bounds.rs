@@ -69,7 +69,7 @@ fn one_owner_has_so_many_sets() {
     world.pending("a", 1..2);
     assert_eq!(
         world.peer(Command::Issues, issue("a", 2)),
-        Err(Refusal::Full)
+        Err(Refusal::OwnerFull)
     );
     let other = Record::BitmarkIssue(issue_of(5, "a", 2)).pack_unchecked();
     assert!(world.peer(Command::Issues, other).is_ok());

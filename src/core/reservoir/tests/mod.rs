@@ -408,6 +408,7 @@ fn every_refusal_has_the_text_of_the_notes() {
         (Refusal::PayIdAlreadyUsed, "payId already used"),
         (Refusal::InvalidCount, "invalid count"),
         (Refusal::Full, "reservoir is full"),
+        (Refusal::OwnerFull, "reservoir is full"),
         (
             crate::core::mining::proof::InvalidNonce.into(),
             "invalid nonce",

@@ -107,6 +107,28 @@ fn who_never_greeted_has_no_place_and_is_told_to() {
 }
 
 #[test]
+fn eight_keys_that_anybody_can_make_leave_places_to_those_of_use() {
+    let mut rig = Rig::new();
+    rig.befriend(B);
+    let bad = |id: u64| {
+        let payload = id.to_be_bytes().to_vec();
+        let kind = Kind::Transfer;
+        (id, Bundle { kind, payload })
+    };
+    let mut taken = 0;
+    for number in 20..36 {
+        rig.request(key(number), &Message::Hello(hello(EPOCH)));
+        for id in 1..4 {
+            let effects = rig.request(key(number), &batch(EPOCH, 0, id, &[bad(id)]));
+            taken += u32::from(validation(&effects).is_some());
+        }
+    }
+    assert_eq!(taken, 8, "half of the places");
+    let effects = rig.request(B, &batch(EPOCH, 0, 1, &[(1, asset(1))]));
+    assert!(validation(&effects).is_some());
+}
+
+#[test]
 fn the_log_of_refusals_is_bounded_however_many_keys_there_are() {
     let mut rig = Rig::new();
     let mut lines = 0;
@@ -118,6 +140,32 @@ fn the_log_of_refusals_is_bounded_however_many_keys_there_are() {
         }
     }
     assert_eq!(lines, SECURITY_OF_ALL_PER_MINUTE as usize);
+    // Those that are connected have lines of their own.
+    rig.befriend(B);
+    let effects = rig.request_bytes(B, b"M\x01?".to_vec());
+    assert_eq!(rig::events(&effects), [Event::Malformed]);
+}
+
+#[test]
+fn keys_that_were_never_of_use_have_one_share_of_what_is_parked() {
+    let mut rig = Rig::with(Settings {
+        pool_bundles: 200, // twenty places for parked ones
+        ..Settings::default()
+    });
+    rig.befriend(B);
+    for number in 1..=15 {
+        let id = u64::from(number);
+        rig.offer(B, &batch(EPOCH, id - 1, id, &[(id, proof(number))]));
+    }
+    for number in 100..200 {
+        rig.request(key(number), &Message::Hello(hello(EPOCH)));
+        rig.offer(key(number), &batch(EPOCH, 0, 1, &[(1, proof(number))]));
+    }
+    let left = (1..=15).filter(|number| {
+        let sender = rig.machine.parked_sender(&proof(*number).key());
+        sender == Some(B)
+    });
+    assert!(left.count() >= 10);
 }
 
 #[test]
@@ -188,8 +236,14 @@ fn batches_of_invalid_bundles_are_decided_penalised_and_fill_nothing() {
         let effects = rig.decide(job, Some(B), &bundles);
         assert_eq!(rig::offences(&effects), [Offence::InvalidBundle]);
         lines += rig::events(&effects).len();
+        let effects = rig.request(
+            B,
+            &batch(EPOCH, after + 100, after + 101, &[(after + 101, asset(1))]),
+        );
+        assert_eq!(refusal(&effects), Some(NackCode::Busy), "it waits");
+        rig.now += 30_000;
     }
-    assert_eq!(lines, 10);
+    assert_eq!(lines, 100, "ten a minute");
     assert_eq!((rig.count("invalid"), rig.count("penalties")), (2_000, 20));
     assert_eq!((rig.count("parked"), rig.count("timeline_length")), (0, 0));
 }

@@ -114,6 +114,7 @@ fn verdicts_are_counted_and_all_of_them_are_decided() {
     assert_eq!(rig::offences(&effects), [Offence::InvalidBundle]);
     let news = rig.machine.take_notices(one);
     assert!(news.contains(Notices::NEW_TRANSACTIONS));
+    rig.now += 30_000;
     rig.offer(B, &batch(EPOCH, 8, 9, &[(9, asset(1))]));
     let news = rig.machine.take_notices(one);
     assert!(!news.contains(Notices::NEW_TRANSACTIONS), "nothing new");
@@ -310,6 +311,40 @@ fn a_change_of_the_chain_tries_what_is_parked_and_no_room_ends_that() {
     let verdicts = vec![Verdict::NoRoom, Verdict::Invalid];
     rig.step(Input::Validated { job, verdicts });
     assert_eq!((rig.count("parked"), rig.count("no_room")), (1, 1));
+    // Where there was no room, it is tried again without a block.
+    let effects = rig.run_to(rig.now + 30_000);
+    assert_eq!(validation(&effects).map(|(_, all)| all.len()), Some(1));
+}
+
+#[test]
+fn what_its_need_came_for_while_it_was_being_decided_is_tried_at_once() {
+    let mut rig = greeted();
+    let items = [(1, issues(1, 1))];
+    let effects = rig.request(B, &batch(EPOCH, 0, 1, &items));
+    let (job, _) = validation(&effects).unwrap();
+    // The pools said that it waits; then its asset comes, then the verdict.
+    rig.present(&asset(1), None);
+    let verdicts = vec![Verdict::Waits];
+    let effects = rig.step(Input::Validated { job, verdicts });
+    assert_eq!(
+        validation(&effects).map(|(_, all)| all),
+        Some(vec![issues(1, 1)])
+    );
+}
+
+#[test]
+fn a_peer_is_asked_for_its_log_again_when_what_it_brought_made_room() {
+    let mut rig = greeted();
+    rig.offer(B, &batch(EPOCH, 0, 5, &[(5, asset(1))]));
+    rig.gone(&asset(1));
+    rig.step(Input::Forgotten(B));
+    let ack = rig.offer(B, &batch(EPOCH, 5, 6, &[(6, issues(1, 1))]));
+    assert_eq!(ack.upto, 0, "from the beginning");
+    let ack = rig.offer(B, &batch(EPOCH, 0, 6, &[(5, asset(1)), (6, issues(1, 1))]));
+    assert_eq!((ack.upto, ack.accepted), (6, 2));
+    rig.step(Input::Forgotten(B));
+    let ack = rig.offer(B, &batch(EPOCH, 6, 7, &[(7, asset(2))]));
+    assert_eq!(ack.upto, 7, "not all the time");
 }
 
 #[test]

@@ -125,6 +125,9 @@ fn one_peer_has_its_places_and_all_of_them_a_bound() {
         shared_mempool_max_concurrent_inbound_syncs: 3,
         ..Settings::default()
     });
+    for number in 2..5 {
+        rig.befriend(key(number));
+    }
     let mut jobs = Vec::new();
     let mut begun = |rig: &mut Rig, number: u8, id: u64| {
         let peer = key(number);

@@ -343,3 +343,41 @@ fn while_switched_off_nothing_happens_and_requests_are_refused() {
     let effects = rig.request(B, &Message::Hello(rig::hello(EPOCH)));
     assert_eq!(rig::refusal(&effects), Some(NackCode::NotNormal));
 }
+
+#[test]
+fn a_peer_that_does_not_take_our_greeting_is_told_by_plain_commands() {
+    let mut rig = Rig::new();
+    rig.step(Input::NewPeer(B));
+    rig.reply(B, &nack(NackCode::Malformed, 0));
+    assert_eq!(rig.mode(B), Mode::Plain, "it speaks another version");
+    let mut rig = Rig::new();
+    rig.step(Input::NewPeer(B));
+    for _ in 0..20 {
+        rig.reply(B, &nack(NackCode::Busy, 0));
+        if rig.mode(B) == Mode::Plain {
+            break;
+        }
+        rig.run_to(rig.now + 31_000);
+    }
+    assert_eq!(rig.mode(B), Mode::Plain, "it has no place for us");
+    rig.step(Input::NewPeer(B));
+    for _ in 0..20 {
+        rig.reply(B, &nack(NackCode::NotNormal, 0));
+        rig.run_to(rig.now + 31_000);
+    }
+    assert_eq!(rig.mode(B), Mode::Unknown, "it will take it one day");
+}
+
+#[test]
+fn a_registered_peer_that_found_no_place_gets_one_later() {
+    let mut rig = Rig::with(Settings {
+        peers: 1,
+        ..Settings::default()
+    });
+    rig.befriend(key(3));
+    rig.step(Input::NewPeer(B));
+    assert!(!rig.machine.knows(&B));
+    rig.step(Input::LostPeer(key(3)));
+    rig.run_to(rig.now + 61_000);
+    assert!(rig.machine.knows(&B));
+}
