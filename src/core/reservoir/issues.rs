@@ -117,11 +117,11 @@ impl Reservoir {
     /// # Errors
     /// [`Refusal::OwnerFull`], [`Refusal::Full`]
     pub(super) fn room_for(&mut self, set: &Set) -> Result<(), Refusal> {
-        if let Kind::Issues { owners } = &set.kind {
-            if owners.iter().any(|owner| self.is_owner_full(owner)) {
-                self.full(set.source);
-                return Err(Refusal::OwnerFull);
-            }
+        if let Kind::Issues { owners } = &set.kind
+            && owners.iter().any(|owner| self.is_owner_full(owner))
+        {
+            self.full(set.source);
+            return Err(Refusal::OwnerFull);
         }
         let kept = set.assets().collect();
         self.admit(set.source, set.room(), &kept)

@@ -15,7 +15,7 @@ use crate::core::time::Millis;
 /// Registered peers without a place that are remembered.
 const UNPLACED_MAX: usize = 1024;
 /// Greetings refused as "busy", running, after which a peer is told by plain commands.
-const BUSY_MAX: u32 = 5;
+const BUSY_MAX: u32 = 20;
 
 /// What a reply is.
 enum Read {

@@ -352,7 +352,7 @@ fn a_peer_that_does_not_take_our_greeting_is_told_by_plain_commands() {
     assert_eq!(rig.mode(B), Mode::Plain, "it speaks another version");
     let mut rig = Rig::new();
     rig.step(Input::NewPeer(B));
-    for _ in 0..20 {
+    for _ in 0..40 {
         rig.reply(B, &nack(NackCode::Busy, 0));
         if rig.mode(B) == Mode::Plain {
             break;
