@@ -11,6 +11,8 @@
 //! | `submission` | what miners hand in | computes |
 //! | `control` | the operator's socket | decides |
 
+mod clients;
+mod desk;
 mod listener;
 mod operator;
 mod owner;
@@ -123,6 +125,7 @@ pub struct Node {
     submission: Option<Server>,
     owner: Option<owner::Owner>,
     control: Option<ControlServer>,
+    clients: Option<clients::Clients>,
     workers: Arc<DigestWorkers>,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
@@ -239,6 +242,10 @@ impl Node {
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
         let operator = operator::Operator::new(inputs.clone(), logs);
+        let desks = clients::Desks {
+            calls: desk::Desk::new(inputs.clone()),
+            views: desk::Desk::new(inputs.clone()),
+        };
         let performer = performer::Performer {
             outward: outward.orders(),
             work: work.orders(),
@@ -247,6 +254,7 @@ impl Node {
             submission_replies: submission_answer,
             submission: submission_bound.as_ref().map(|bound| bound.waker.clone()),
             operator: operator.clone(),
+            desks: desks.clone(),
             access: access.clone(),
             workers: Arc::clone(&workers),
             inputs: inputs.clone(),
@@ -315,6 +323,7 @@ impl Node {
         let handler = operator.handler();
         let control = ControlServer::start(&config.control.socket, handler)
             .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
+        let clients = clients::Clients::start(config, desks)?;
         log::info!(
             target: "node",
             "started: chain {}, height {}, key {}, listening at {:?}",
@@ -331,6 +340,7 @@ impl Node {
             submission,
             owner: Some(owner),
             control: Some(control),
+            clients: Some(clients),
             workers,
             flusher: Some(flusher),
             outward: Some(outward),
@@ -365,6 +375,10 @@ impl Node {
                 "reader",
                 self.reader.as_ref().map(listener::Readers::is_running),
             ),
+            (
+                "clients",
+                self.clients.as_ref().map(clients::Clients::is_running),
+            ),
             ("flusher", self.flusher.as_ref().map(|f| f.is_running())),
             ("outward", self.outward.as_ref().map(Outward::is_running)),
             ("work", self.work.as_ref().map(Outward::is_running)),
@@ -382,6 +396,7 @@ impl Node {
         }
         log::info!(target: "node", "stopping");
         drop(self.control.take());
+        drop(self.clients.take());
         drop(self.submission.take());
         let engine = self.owner.take().and_then(owner::Owner::join);
         if let Some(flusher) = self.flusher.take() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 
+use super::clients::Desks;
 use super::listener::Answer;
 use super::operator::Operator;
 use crate::core::chain::Chain;
@@ -27,6 +28,7 @@ pub struct Performer {
     pub(super) submission_replies: Sender<(u64, String)>,
     pub(super) submission: Option<Waker>,
     pub(super) operator: Operator,
+    pub(super) desks: Desks,
     pub(super) access: Access,
     pub(super) workers: Arc<DigestWorkers>,
     pub(super) inputs: Sender<Input>,
@@ -83,6 +85,8 @@ impl Performer {
                 }
             }
             Effect::Control(token, answer) => self.operator.answer(token, answer),
+            Effect::Rpc(token, outcome) => self.desks.calls.answer(token, outcome),
+            Effect::Explored(token, shown) => self.desks.views.answer(token, shown),
             Effect::Log(importance, text) => super::log(importance, &text),
             Effect::Fatal(why) => {
                 let _ = self.fatal.try_send(why);

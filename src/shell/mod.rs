@@ -2,8 +2,12 @@
 
 pub mod control;
 pub mod digest;
+pub mod explorer;
 pub mod files;
+pub mod https;
 pub mod logging;
 pub mod memory;
+pub mod payment;
+pub mod rpc;
 pub mod store;
 pub mod zmq;

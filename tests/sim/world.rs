@@ -463,6 +463,7 @@ impl World {
                 }
             }
             Effect::Control(token, _) => self.told(node, token),
+            Effect::Rpc(..) | Effect::Explored(..) => {}
             Effect::Log(importance, text) => {
                 if importance != Importance::Detail {
                     self.note(|| format!("node {node}: {text}"));

@@ -64,7 +64,7 @@ impl Engine {
         step.after.push(Effect::Control(token, answer));
     }
 
-    fn status_json(&self, step: &Step<'_>) -> Value {
+    pub(super) fn status_json(&self, step: &Step<'_>) -> Value {
         let status = self.status();
         let counts = self.reservoir.sizes();
         let registered = self

@@ -18,12 +18,14 @@
 
 mod bans;
 mod blocks;
+mod calls;
 pub mod control;
 mod follow;
 mod news;
 mod peers;
 mod settings;
 mod share;
+mod views;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,13 +36,15 @@ use serde_json::Value;
 use super::announce::{self, Announce};
 use super::block::HEADER_BYTES;
 use super::connector::{Connector, Mode};
+use super::explore;
 use super::id::BlockDigest;
 use super::keys::PeerPublicKey;
 use super::ledger::{Ledger, LedgerError};
 use super::listener::{Asked, News, Reply, Ticket};
 use super::mining::machine::{self as mining, Mining};
 use super::overlay::mempool::{self, Mempool};
-use super::reservoir::{self, Confirmed, Reservoir};
+use super::reservoir::{self, Confirmed, Reservoir, SeenPayment};
+use super::rpc;
 use super::state::{Batch, Overlay, StoreFault, View};
 use super::time::{Millis, Now, UnixSeconds};
 use super::upstream::Upstream;
@@ -91,6 +95,12 @@ pub enum Input {
     Submission(u64, Vec<u8>),
     /// The operator asks.
     Control(u64, Value),
+    /// A client calls.
+    Rpc(u64, rpc::Call, rpc::Surroundings),
+    /// Somebody looks.
+    Explore(u64, explore::Question),
+    /// A payment was seen on the chain of a coin.
+    Paid(SeenPayment),
     /// A peer from DNS or the peer file.
     Bootstrap([u8; 32], Vec<u8>, u64),
     /// The time of [`Engine::next_wakeup`] has come.
@@ -137,6 +147,10 @@ pub enum Effect {
     Ban(PeerPublicKey, UnixSeconds),
     /// Answer the operator.
     Control(u64, Result<Value, String>),
+    /// Answer a client.
+    Rpc(u64, rpc::Outcome),
+    /// Show it.
+    Explored(u64, explore::Shown),
     /// A line for the log.
     Log(Importance, String),
     /// The store cannot be read: the node ends.
@@ -450,6 +464,11 @@ impl Engine {
                 engine.mine(step, input);
             }
             Input::Control(token, question) => engine.control(step, token, &question),
+            Input::Rpc(token, call, around) => engine.rpc(step, token, call, around),
+            Input::Explore(token, question) => engine.explore(step, token, &question),
+            Input::Paid(seen) => {
+                engine.pools(step, reservoir::Input::Payment(seen));
+            }
             Input::Bootstrap(key, listeners, timestamp) => {
                 let input = announce::Input::Bootstrap {
                     key,

@@ -24,8 +24,8 @@ use thiserror::Error;
 pub use fields::{Address, Addresses, ChainName, Connect, HexKey, Level, ListenAddress, Nodes};
 pub use recorder::{RecorderConfig, RecorderConnect, RecorderPeering};
 pub use sections::{
-    Allow, ClientRpc, Control, Database, Discovery, HttpsRpc, Logging, Payment, PaymentUrl,
-    Peering, Proofing, Publishing, Reservoir, Subscribing,
+    Allow, ClientRpc, Control, Database, Discovery, Explorer, HttpsRpc, Logging, Payment,
+    PaymentUrl, Peering, Proofing, Publishing, Reservoir, Subscribing,
 };
 pub use variables::Variables;
 
@@ -100,6 +100,9 @@ pub struct Config {
     /// The same over HTTPS.
     #[serde(default)]
     pub https_rpc: HttpsRpc,
+    /// Pages for people, metrics, health.
+    #[serde(default)]
+    pub explorer: Explorer,
     /// The peer service.
     #[serde(default)]
     pub peering: Peering,

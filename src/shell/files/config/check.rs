@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     check_reservoir(&config.reservoir, problems);
     check_logging(&config.logging, problems);
     check_proofing(config, problems);
+    check_explorer(config, problems);
     for (key, count) in [
         (
             "client_rpc.maximum_connections",
@@ -40,6 +41,24 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
         if count == 0 {
             problems.push(format!("{key}: at least 1"));
         }
+    }
+}
+
+/// What everybody can read on the way goes to this machine alone.
+fn check_explorer(config: &Config, problems: &mut Vec<String>) {
+    let explorer = &config.explorer;
+    if explorer.certificate.is_some() != explorer.private_key.is_some() {
+        problems.push("explorer: certificate and private_key belong together".to_owned());
+    }
+    if explorer.certificate.is_some() {
+        return;
+    }
+    let sockets = explorer.listen.iter().flat_map(|listen| listen.sockets());
+    for socket in sockets.filter(|socket| !socket.ip().is_loopback()) {
+        problems.push(format!(
+            "explorer.listen: {socket} is not loopback; give explorer.certificate and \
+             explorer.private_key, or put a proxy before 127.0.0.1"
+        ));
     }
 }
 
@@ -88,6 +107,7 @@ fn check_addresses(config: &Config, problems: &mut Vec<String>) {
     for (key, list) in [
         ("client_rpc.listen", &config.client_rpc.listen),
         ("https_rpc.listen", &config.https_rpc.listen),
+        ("explorer.listen", &config.explorer.listen),
     ] {
         for socket in list.iter().flat_map(|address| address.sockets()) {
             once(key, socket.to_string());

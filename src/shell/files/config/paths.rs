@@ -62,6 +62,9 @@ pub(super) fn resolve(config: &mut Config, file: &Path, problems: &mut Vec<Strin
     ] {
         absolute(path);
     }
+    let explorer = &mut config.explorer;
+    let pair = [&mut explorer.certificate, &mut explorer.private_key];
+    pair.into_iter().flatten().for_each(absolute);
     resolve_logging(&mut config.logging, &config.data_directory);
 }
 

@@ -100,6 +100,21 @@ pub struct Allow {
     pub peers: Vec<IpAddr>,
 }
 
+/// `[explorer]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Explorer {
+    /// Empty: no service. Without a certificate loopback alone.
+    pub listen: Vec<ListenAddress>,
+    /// Who may look beside this machine itself.
+    #[serde(deserialize_with = "ip_list", serialize_with = "ip_texts")]
+    pub allow: Vec<IpAddr>,
+    /// PEM; none: plain HTTP.
+    pub certificate: Option<PathBuf>,
+    /// PEM.
+    pub private_key: Option<PathBuf>,
+}
+
 /// `[peering]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -196,6 +196,15 @@ fn what_does_not_go_together_is_told_all_at_once() {
 }
 
 #[test]
+fn the_explorer_is_plain_on_loopback_alone() {
+    let text = problem("explorer.listen = [\"127.0.0.1:2132\", \"[::1]:2132\", \":2133\"]\n");
+    assert!(text.contains("0.0.0.0:2133 is not loopback"), "{text}");
+    assert!(!text.contains("127.0.0.1:2132 is not"), "{text}");
+    let text = problem("explorer.certificate = \"a\"\n");
+    assert!(text.contains("belong together"), "{text}");
+}
+
+#[test]
 fn each_check_names_its_key() {
     let long = format!("control.socket = \"{}\"", "x".repeat(104));
     let many = format!("client_rpc.announce = {:?}", ["1.2.3.4:5"; 6]);

@@ -1,0 +1,1 @@
+//! The explorer's pages, metrics and health (`docs/explorer.md`).

@@ -1,0 +1,1 @@
+//! The reference's HTTPS paths (`proto/rpc.md`, section 5).

@@ -1,0 +1,1 @@
+//! Watchers of currency daemons (`proto/reservoir.md`, sections 13 to 15).
