@@ -10,4 +10,5 @@ pub mod memory;
 pub mod payment;
 pub mod rpc;
 pub mod store;
+pub mod tcp;
 pub mod zmq;

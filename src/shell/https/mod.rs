@@ -1,1 +1,226 @@
-//! The reference's HTTPS paths (`proto/rpc.md`, section 5).
+//! The reference's HTTPS paths (`proto/rpc.md`, section 5): HTTP/1.1, and HTTP/2 where a client asks
+//! for it by ALPN.
+//!
+//! Bounds, each with what happens at it: [`Settings`].
+
+pub mod paths;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use self::paths::{Page, Refusal, Wanted};
+use super::files::config::Allow;
+use super::rpc::splitter::Splitter;
+use super::rpc::{Answer, REQUEST_BYTES, Service};
+use super::tcp::{Count, Place, Places, listener};
+
+/// What ALPN offers.
+pub const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The name in the log.
+const NAME: &str = "https_rpc";
+
+/// Gives the pages. The answer comes in a bounded time.
+pub trait Pages: Clone + Send + Sync + 'static {
+    /// The JSON text of a page; none: the node cannot tell.
+    fn show(&self, page: Page) -> impl Future<Output = Option<String>> + Send;
+}
+
+/// The bounds of the service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Connections over all listeners; at the limit the longest idle is closed.
+    pub maximum_connections: usize,
+    /// A handshake that takes longer ends the connection.
+    pub handshake: Duration,
+    /// How long a request may take to come, its reply to be read, and the next request to begin.
+    pub time: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Bytes of a request's body; a longer one is answered like one that is no request.
+    pub body_bytes: usize,
+    /// Requests of one HTTP/2 connection at a time.
+    pub streams: u32,
+    /// Who may see what.
+    pub allow: Allow,
+}
+
+impl Settings {
+    /// The usual ones.
+    #[must_use]
+    pub fn new(maximum_connections: usize, allow: Allow) -> Self {
+        Self {
+            maximum_connections,
+            handshake: Duration::from_secs(5),
+            time: Duration::from_secs(10),
+            head_bytes: 1 << 20,
+            body_bytes: REQUEST_BYTES,
+            streams: 16,
+            allow,
+        }
+    }
+}
+
+/// Binds what can be bound; see [`listener::bind`].
+#[must_use]
+pub fn bind(addresses: &[SocketAddr]) -> Vec<TcpListener> {
+    listener::bind(NAME, addresses)
+}
+
+/// Serves until it is dropped. `count` counts its connections.
+pub async fn serve<S: Service + Pages>(
+    listeners: Vec<TcpListener>,
+    tls: Arc<ServerConfig>,
+    settings: Settings,
+    count: Count,
+    service: S,
+) {
+    let places = Places::new(settings.maximum_connections, count);
+    let tls = TlsAcceptor::from(tls);
+    let settings = Arc::new(settings);
+    let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
+        let (tls, settings) = (tls.clone(), Arc::clone(&settings));
+        let service = service.clone();
+        async move {
+            let handshake = tokio::select! {
+                done = tls.accept(stream) => done,
+                () = place.over(settings.handshake) => return,
+            };
+            match handshake {
+                Ok(stream) => {
+                    let client = Client {
+                        from: from.ip().to_canonical(),
+                        place: Arc::new(place),
+                        settings,
+                        service,
+                    };
+                    client.serve(TokioIo::new(stream)).await;
+                }
+                Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
+            }
+        }
+    };
+    listener::serve(listeners, places, handle).await;
+}
+
+/// One connection. Clones, one a request, share it.
+#[derive(Clone)]
+struct Client<S> {
+    from: IpAddr,
+    place: Arc<Place>,
+    settings: Arc<Settings>,
+    service: S,
+}
+
+/// A call that is with the node.
+struct Running<'a>(&'a Place);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
+}
+
+impl<S: Service + Pages> Client<S> {
+    /// Serves until the client goes, is idle for too long or loses its place.
+    async fn serve<T>(self, stream: TokioIo<T>)
+    where
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let settings = Arc::clone(&self.settings);
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.time)
+            .max_buf_size(settings.head_bytes);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(settings.streams);
+        let place = Arc::clone(&self.place);
+        let service = service_fn(move |request| {
+            let client = self.clone();
+            async move { Ok::<_, Infallible>(client.answer(request).await) }
+        });
+        tokio::select! {
+            ended = builder.serve_connection(stream, service) => {
+                if let Err(error) = ended {
+                    log::debug!(target: "clients", "{NAME}: {error}");
+                }
+            }
+            () = place.over(settings.time) => {}
+        }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        self.place.touch();
+        let (head, body) = request.into_parts();
+        let wanted = paths::route(&head.method, &head.uri, self.from, &self.settings.allow);
+        let (status, text) = match wanted {
+            Ok(Wanted::Rpc) => (StatusCode::OK, self.rpc(body).await),
+            Ok(Wanted::Page(page)) => {
+                self.place.busy();
+                let _running = Running(&self.place);
+                match self.service.show(page).await {
+                    Some(text) => (StatusCode::OK, text),
+                    None => refused(Refusal::Internal),
+                }
+            }
+            Err(refusal) => refused(refusal),
+        };
+        reply(status, text)
+    }
+
+    /// The first object of the body is served. The status tells nothing: it was sent before the
+    /// body was read in the reference.
+    async fn rpc(&self, body: Incoming) -> String {
+        let bytes = axum::body::to_bytes(Body::new(body), self.settings.body_bytes);
+        let internal = || Refusal::Internal.body().to_owned();
+        let Ok(Ok(bytes)) = tokio::time::timeout(self.settings.time, bytes).await else {
+            return internal();
+        };
+        let mut splitter = Splitter::new(self.settings.body_bytes);
+        splitter.push(&bytes);
+        let Ok(Some(request)) = splitter.next_request() else {
+            return internal();
+        };
+        self.place.busy();
+        let _running = Running(&self.place);
+        match self.service.call(request).await {
+            Answer::Called(text) => format!("{text}\n"),
+            Answer::Refused(text) => format!("{text}\n{}", Refusal::Internal.body()),
+            Answer::Unreadable(_) => internal(),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> (StatusCode, String) {
+    (refusal.status(), refusal.body().to_owned())
+}
+
+fn reply(status: StatusCode, text: String) -> Response<Body> {
+    const HEADERS: [(HeaderName, HeaderValue); 2] = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().extend(HEADERS);
+    response
+}

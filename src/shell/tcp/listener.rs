@@ -1,0 +1,139 @@
+//! Listening sockets of both families and their newcomers (`proto/rpc.md`, section 1).
+//!
+//! An IPv6 socket leaves IPv4 alone, so both families can have the same port. A socket that cannot be
+//! bound is logged and the others run. Dropping the future of [`serve`] closes everything.
+//!
+//! Bounds: [`BACKLOG`] newcomers wait in the system; the connections are bounded by their places.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+use super::places::{Place, Places};
+
+/// Newcomers that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// A connection without traffic is asked for a sign of life after so long, and so often.
+const KEEP_ALIVE_SECONDS: u32 = 300;
+/// After a failure to accept, for want of descriptors mostly.
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() {
+        let socket = TcpSocket::new_v6()?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+        socket
+    } else {
+        TcpSocket::new_v4()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Binds what can be bound; `service` is its name in the log. It is called inside the runtime.
+#[must_use]
+pub fn bind(service: &'static str, addresses: &[SocketAddr]) -> Vec<TcpListener> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match open(*address) {
+            Ok(listener) => {
+                let bound = listener.local_addr().unwrap_or(*address);
+                log::info!(target: "clients", "{service}: listening at {bound}");
+                listeners.push(listener);
+            }
+            Err(error) => {
+                log::error!(target: "clients", "{service}: cannot listen at {address}: {error}");
+            }
+        }
+    }
+    listeners
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
+    Ok(())
+}
+
+/// Accepts until it is dropped. Each newcomer with a place is given to `handle`; one without is
+/// closed at once.
+pub async fn serve<H, F>(listeners: Vec<TcpListener>, places: Places, handle: H)
+where
+    H: Fn(TcpStream, SocketAddr, Place) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut loops = JoinSet::new();
+    for listener in listeners {
+        loops.spawn(accept(listener, places.clone(), handle.clone()));
+    }
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended {
+            log::error!(target: "clients", "a listener ended: {error}");
+        }
+    }
+}
+
+async fn accept<H, F>(listener: TcpListener, places: Places, handle: H)
+where
+    H: Fn(TcpStream, SocketAddr, Place) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            newcomer = listener.accept() => match newcomer {
+                Ok((stream, from)) => {
+                    if let (Some(place), Ok(())) = (places.take(), prepare(&stream)) {
+                        connections.spawn(handle(stream, from, place));
+                    }
+                    // Who was there has its turn between any two newcomers.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    log::warn!(target: "clients", "a connection was not accepted: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    log::error!(target: "clients", "a connection failed: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn both_families_have_the_same_port_and_a_taken_one_is_passed_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+            let first = bind("test", &[any]);
+            let port = first[0].local_addr().unwrap().port();
+            let addresses = [
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            ];
+            let second = bind("test", &addresses);
+            assert_eq!(second.len(), 1);
+            assert!(second[0].local_addr().unwrap().is_ipv4());
+        });
+    }
+}

@@ -1,0 +1,8 @@
+//! What the services for clients share: listeners, TLS from the files of the configuration, and the
+//! bound on connections (`proto/rpc.md`, section 1). Nothing here knows what is spoken.
+
+pub mod listener;
+pub mod places;
+pub mod tls;
+
+pub use places::{Count, Place, Places};
