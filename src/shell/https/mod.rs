@@ -203,8 +203,8 @@ impl<S: Service + Pages> Client<S> {
         self.place.busy();
         let _running = Running(&self.place);
         match self.service.call(request).await {
-            Answer::Called(text) => format!("{text}\n"),
-            Answer::Refused(text) => format!("{text}\n{}", Refusal::Internal.body()),
+            Answer::Called(text) => text,
+            Answer::Refused(text) => text + Refusal::Internal.body(),
             Answer::Unreadable(_) => internal(),
         }
     }

@@ -33,7 +33,6 @@ impl Outgoing {
             self.sent = 0;
         }
         self.bytes.extend_from_slice(reply.as_bytes());
-        self.bytes.push(b'\n');
         self.is_flushed = false;
     }
 
@@ -148,5 +147,5 @@ where
 /// The one reply to a stream that is none of requests.
 fn refusal(fault: Fault) -> String {
     let text = quote(fault.to_string().as_bytes());
-    format!("{{\"id\":null,\"result\":null,\"error\":{text}}}")
+    format!("{{\"id\":null,\"result\":null,\"error\":{text}}}\n")
 }

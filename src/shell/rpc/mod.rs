@@ -20,7 +20,7 @@ use super::tcp::{Count, Place, Places, listener};
 /// Bytes of one request.
 pub const REQUEST_BYTES: usize = 1 << 20;
 
-/// What a request is answered with: an object without a line end.
+/// What a request is answered with: an object and a line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The call was made; it may have failed.
@@ -34,8 +34,8 @@ pub enum Answer {
 /// Answers requests. The answer comes in a bounded time, and dropping the future takes the
 /// question back.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// One request: the text of an object, which need not be JSON.
-    fn call(&self, request: String) -> impl Future<Output = Answer> + Send;
+    /// One request: what stands between the outer brackets and these; it need not be JSON.
+    fn call(&self, request: Vec<u8>) -> impl Future<Output = Answer> + Send;
 }
 
 /// The bounds of the service.

@@ -67,12 +67,11 @@ impl Splitter {
         self.depth > 0
     }
 
-    /// The next whole object; none: more bytes are wanted. Bytes that are no part of a character
-    /// become U+FFFD, as in the reference. After a fault there is nothing more.
+    /// The next whole object; none: more bytes are wanted. After a fault there is nothing more.
     ///
     /// # Errors
     /// The stream cannot be read on.
-    pub fn next_request(&mut self) -> Result<Option<String>, Fault> {
+    pub fn next_request(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         while let Some(byte) = self.bytes.get(self.at).copied() {
             if self.is_over {
                 return Ok(None);
@@ -90,10 +89,9 @@ impl Splitter {
                 return self.end(Fault::TooLong(self.limit));
             }
             if self.depth == 0 {
-                let object = self.bytes.get(self.start..self.at).unwrap_or_default();
-                let text = String::from_utf8_lossy(object).into_owned();
+                let object = self.bytes.get(self.start..self.at).map(<[u8]>::to_vec);
                 self.start = self.at;
-                return Ok(Some(text));
+                return Ok(object);
             }
         }
         Ok(None)
@@ -117,7 +115,7 @@ impl Splitter {
         }
     }
 
-    fn end(&mut self, fault: Fault) -> Result<Option<String>, Fault> {
+    fn end(&mut self, fault: Fault) -> Result<Option<Vec<u8>>, Fault> {
         self.is_over = true;
         self.depth = 0;
         self.bytes = Vec::new();
@@ -133,7 +131,7 @@ mod tests {
     fn all(splitter: &mut Splitter) -> Result<Vec<String>, Fault> {
         let mut found = Vec::new();
         while let Some(request) = splitter.next_request()? {
-            found.push(request);
+            found.push(String::from_utf8_lossy(&request).into_owned());
         }
         Ok(found)
     }
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_replaced() {
+    fn bytes_that_are_no_text_are_left_to_who_reads_them() {
         assert_eq!(split(b"{\"\xff\"}").unwrap(), ["{\"\u{fffd}\"}"]);
     }
 }

@@ -1,0 +1,74 @@
+//! Ten places and 2,500 clients that want nothing: the service goes on answering.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use bitmarkd::shell::{https, rpc};
+
+use super::stage::{Client, Kind, Stage, eventually};
+
+/// The reference's default.
+const PLACES: usize = 10;
+/// Clients of the crowd at a time; each needs a descriptor here.
+const CHUNK: usize = 100;
+const CHUNKS: usize = 25;
+
+/// Those who came, held open.
+#[derive(Default)]
+struct Crowd {
+    plain: Vec<TcpStream>,
+    secure: Vec<Client>,
+}
+
+impl Crowd {
+    /// Silent, half a handshake, garbage instead of one, silent after it, garbage after it.
+    fn grow(&mut self, stage: &Stage) {
+        for number in 0..CHUNK {
+            if number % 5 < 3 {
+                let mut stream = stage.tcp();
+                let bytes: &[u8] = match number % 5 {
+                    0 => b"",
+                    1 => &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3],
+                    _ => b"hello, who is there?\n",
+                };
+                let _ = stream.write_all(bytes);
+                self.plain.push(stream);
+            } else if let Ok(mut client) = Client::new(stage.v4, &[]) {
+                if number % 5 == 4 {
+                    let _ = client.try_send("{\"id\":1,\"method\":7}nonsense");
+                }
+                self.secure.push(client);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crowd_of_idle_half_open_and_garbage_clients_leaves_json_rpc_answering() {
+    let stage = Stage::rpc(rpc::Settings::new(PLACES));
+    for _ in 0..CHUNKS {
+        let mut crowd = Crowd::default();
+        crowd.grow(&stage);
+        assert!(stage.client().is_answered());
+        assert!(stage.count.get() <= PLACES as u64);
+    }
+    eventually("all have gone", || stage.count.get() == 0);
+}
+
+#[test]
+fn a_crowd_of_idle_half_open_and_garbage_clients_leaves_https_answering() {
+    let stage = Stage::start(Kind::Https(https::Settings::new(
+        PLACES,
+        Default::default(),
+    )));
+    for _ in 0..CHUNKS {
+        let mut crowd = Crowd::default();
+        crowd.grow(&stage);
+        let mut client = stage.client();
+        client.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let text = String::from_utf8(client.rest()).unwrap();
+        assert!(text.starts_with("HTTP/1.1 404 "), "{text:?}");
+        assert!(stage.count.get() <= PLACES as u64);
+    }
+    eventually("all have gone", || stage.count.get() == 0);
+}

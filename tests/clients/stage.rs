@@ -1,0 +1,363 @@
+//! A service on a thread of its own, the stand-in behind it, and clients that speak TLS.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bitmarkd::shell::files::certificate::Certificate;
+use bitmarkd::shell::https::paths::Page;
+use bitmarkd::shell::https::{self, Pages};
+use bitmarkd::shell::rpc::{self, Answer, Service};
+use bitmarkd::shell::tcp::{Count, tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until it holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "it never came to this: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Stands in for the node. `Wait` is answered when the gate is open, `Big` with as many bytes as
+/// its id says, a method of [`Stub::answers`] with what is there, any other with its own name.
+#[derive(Clone)]
+pub struct Stub {
+    /// Texts of requests and their answers.
+    pub answers: Arc<Mutex<BTreeMap<String, Answer>>>,
+    /// What a page shows.
+    pub pages: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Requests that were begun.
+    pub begun: Arc<AtomicUsize>,
+    gate: Arc<watch::Sender<bool>>,
+}
+
+impl Stub {
+    pub fn new() -> Self {
+        Self {
+            answers: Arc::default(),
+            pages: Arc::default(),
+            begun: Arc::default(),
+            gate: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// All that wait are answered, and all that come.
+    pub fn open_gate(&self) {
+        self.gate.send_replace(true);
+    }
+
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
+impl Service for Stub {
+    async fn call(&self, request: Vec<u8>) -> Answer {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let known = self.answers.lock().unwrap().get(&text).cloned();
+        if let Some(answer) = known {
+            return answer;
+        }
+        let read: Value = serde_json::from_str(&text).unwrap_or_default();
+        let Some(method) = read["method"].as_str() else {
+            let reply = "{\"id\":null,\"result\":null,\"error\":\"no method\"}\n";
+            return Answer::Unreadable(reply.to_owned());
+        };
+        let result = match method {
+            "Wait" => {
+                let _ = self.gate.subscribe().wait_for(|is_open| *is_open).await;
+                "waited".to_owned()
+            }
+            "Big" => "x".repeat(usize::try_from(read["id"].as_u64().unwrap()).unwrap()),
+            _ => method.to_owned(),
+        };
+        let id = &read["id"];
+        Answer::Called(format!(
+            "{{\"id\":{id},\"result\":\"{result}\",\"error\":null}}\n"
+        ))
+    }
+}
+
+impl Pages for Stub {
+    async fn show(&self, page: Page) -> Option<String> {
+        self.pages
+            .lock()
+            .unwrap()
+            .get(&format!("{page:?}"))
+            .cloned()
+    }
+}
+
+/// A running service. Dropping it stops it.
+pub struct Stage {
+    pub stub: Stub,
+    pub count: Count,
+    pub v4: SocketAddr,
+    pub v6: SocketAddr,
+    /// DER, as the file has it.
+    pub certificate: Vec<u8>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Which service.
+pub enum Kind {
+    Rpc(rpc::Settings),
+    Https(https::Settings),
+}
+
+impl Stage {
+    pub fn rpc(settings: rpc::Settings) -> Self {
+        Self::start(Kind::Rpc(settings))
+    }
+
+    pub fn start(kind: Kind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| -> PathBuf { folder.path().join(name) };
+        let (certificate, key) = (file("rpc.crt"), file("rpc.key"));
+        let made = Certificate::generate(&[], std::time::SystemTime::now()).unwrap();
+        made.write(&certificate, &key).unwrap();
+        let protocols: &[&[u8]] = match kind {
+            Kind::Rpc(_) => &[],
+            Kind::Https(_) => &https::PROTOCOLS,
+        };
+        let tls = tls::server(&certificate, &key, protocols).unwrap();
+        let (stub, count) = (Stub::new(), Count::default());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (told, bound) = std::sync::mpsc::channel();
+        let (service, counted) = (stub.clone(), count.clone());
+        let serve = async move {
+            let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+            let bind = |address| match &kind {
+                Kind::Rpc(_) => rpc::bind(&[address]),
+                Kind::Https(_) => https::bind(&[address]),
+            };
+            // Both families at one port, which may be taken in the other one.
+            let listeners = loop {
+                let mut six = bind(v6);
+                let port = six[0].local_addr().unwrap().port();
+                let four = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+                if !four.is_empty() {
+                    six.extend(four);
+                    break six;
+                }
+            };
+            told.send(listeners[0].local_addr().unwrap().port())
+                .unwrap();
+            let serving: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = match kind {
+                Kind::Rpc(settings) => {
+                    Box::pin(rpc::serve(listeners, tls, settings, counted, service))
+                }
+                Kind::Https(settings) => {
+                    Box::pin(https::serve(listeners, tls, settings, counted, service))
+                }
+            };
+            tokio::select! {
+                () = serving => {}
+                _ = stopped => {}
+            }
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build()
+                .unwrap();
+            runtime.block_on(serve);
+        });
+        let port = bound.recv().unwrap();
+        Self {
+            stub,
+            count,
+            v4: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            v6: SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+            certificate: pem::parse(&made.certificate).unwrap().into_contents(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub fn address(&self, from: IpAddr) -> SocketAddr {
+        if from.is_ipv6() { self.v6 } else { self.v4 }
+    }
+
+    /// A connection without TLS.
+    pub fn tcp(&self) -> TcpStream {
+        tcp(self.v4)
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.v4, &[]).unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().unwrap().join();
+        if !std::thread::panicking() {
+            ended.unwrap();
+        }
+    }
+}
+
+pub fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Whether the other side ended the connection, in whatever way, sending no more.
+pub fn is_ended(stream: &mut impl std::io::Read) -> bool {
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
+/// Takes any certificate, as the reference's client does.
+#[derive(Debug)]
+struct Trusting;
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// A client that speaks TLS.
+pub struct Client {
+    pub stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr, protocols: &[&[u8]]) -> std::io::Result<Self> {
+        Self::with(address, protocols, rustls::ALL_VERSIONS)
+    }
+
+    pub fn with(
+        address: SocketAddr,
+        protocols: &[&[u8]],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> std::io::Result<Self> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Trusting))
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from("localhost").unwrap();
+        let session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(session, tcp(address));
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    pub fn session(&self) -> &ClientConnection {
+        &self.stream.get_ref().conn
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).unwrap();
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())?;
+        self.stream.get_mut().flush()
+    }
+
+    /// The next reply, with its line's end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line
+    }
+
+    pub fn ask(&mut self, request: &str) -> String {
+        self.send(request);
+        self.line()
+    }
+
+    /// All that comes until the end.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+
+    pub fn is_ended(&mut self) -> bool {
+        is_ended(&mut self.stream)
+    }
+
+    /// Whether it is served.
+    pub fn is_answered(&mut self) -> bool {
+        let mut line = String::new();
+        self.try_send(request("Here", 1)).is_ok()
+            && self.stream.read_line(&mut line).is_ok()
+            && line == reply("Here", 1)
+    }
+}
+
+pub fn request(method: &str, id: u32) -> String {
+    format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":[{{}}]}}")
+}
+
+pub fn reply(result: &str, id: u32) -> String {
+    format!("{{\"id\":{id},\"result\":\"{result}\",\"error\":null}}\n")
+}
