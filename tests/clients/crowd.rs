@@ -1,7 +1,9 @@
 //! Ten places and 2,500 clients that want nothing: the service goes on answering.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitmarkd::shell::{https, rpc};
 
@@ -33,9 +35,10 @@ impl Crowd {
                 };
                 let _ = stream.write_all(bytes);
                 self.plain.push(stream);
-            } else if let Ok(mut client) = Client::new(stage.v4, &[]) {
+            } else {
+                let mut client = stage.client();
                 if number % 5 == 4 {
-                    let _ = client.try_send("{\"id\":1,\"method\":7}nonsense");
+                    client.send("{\"id\":1,\"method\":7}nonsense");
                 }
                 self.secure.push(client);
             }
@@ -71,4 +74,27 @@ fn a_crowd_of_idle_half_open_and_garbage_clients_leaves_https_answering() {
         assert!(stage.count.get() <= PLACES as u64);
     }
     eventually("all have gone", || stage.count.get() == 0);
+}
+
+#[test]
+fn while_a_flood_of_half_open_clients_comes_who_tries_again_is_served() {
+    let stage = Stage::rpc(rpc::Settings::new(PLACES));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut held = VecDeque::new();
+            while !is_over.load(Ordering::SeqCst) {
+                held.extend(TcpStream::connect(stage.v4));
+                if held.len() > CHUNK {
+                    held.pop_front();
+                }
+            }
+        });
+        for _ in 0..20 {
+            eventually("a client is served", || {
+                Client::new(stage.v4, &[]).is_ok_and(|mut client| client.is_answered())
+            });
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
 }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::stage::{Client, Kind, Stage, eventually};
 
 const INTERNAL: &str = "{\"code\":500,\"error\":\"internal server error\"}";
-const SHORT: Duration = Duration::from_millis(200);
+/// Long enough for a handshake on a machine that has much to do.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// As where the exchanges were recorded.
 fn allow() -> Allow {
