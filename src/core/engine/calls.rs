@@ -14,7 +14,7 @@ impl Engine {
     ) {
         let _ = around;
         let outcome = match call {
-            Call::NodeInfo => Err("not yet".to_owned()),
+            _ => Err(format!("{call:?} is not answered yet")),
         };
         step.after.push(Effect::Rpc(token, outcome));
     }

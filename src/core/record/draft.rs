@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::{
     AssetData, BaseData, BitmarkIssue, BitmarkTransferCountersigned, BitmarkTransferUnratified,
-    BlockFoundation, BlockOwnerTransfer, Record, RecordError, surrogates,
+    BlockFoundation, BlockOwnerTransfer, Record, RecordError,
 };
 use crate::core::currency::{Currency, Payment, Payments};
 use crate::core::id::{AssetId, TxId, bytes_from_hex};
 use crate::core::keys::{Account, PublicKey};
 use crate::core::wire::json::Members;
+use crate::core::wire::surrogates;
 
 /// What stands for a missing account until the draft is refused; it never gets into a record.
 const MISSING: Account = Account {
@@ -37,7 +38,15 @@ impl Draft {
     pub fn from_json(type_name: &str, text: &str) -> Result<Self, RecordError> {
         let value: Value = serde_json::from_str(&surrogates::replace_unpaired(text))
             .map_err(|e| RecordError::Json(e.to_string()))?;
-        let members = Reader(Members::of(&value).map_err(RecordError::Json)?);
+        Self::from_value(type_name, &value)
+    }
+
+    /// Reads a record of this type that is part of a larger text, as [`Draft::from_json`].
+    ///
+    /// # Errors
+    /// As [`Draft::from_json`].
+    pub fn from_value(type_name: &str, value: &Value) -> Result<Self, RecordError> {
+        let members = Reader(Members::of(value).map_err(RecordError::Json)?);
         let record = read(type_name, &members)?;
         let account = match record {
             Record::AssetData(_) => "registrant",
@@ -54,6 +63,25 @@ impl Draft {
     pub fn to_json(&self) -> String {
         let account = self.has_account.then(|| self.record.owner());
         self.record.to_json_of(account)
+    }
+
+    /// Whether there is an account.
+    #[must_use]
+    pub const fn has_account(&self) -> bool {
+        self.has_account
+    }
+
+    /// The asset, if it is one, with nobody of this network for a missing registrant:
+    /// verification refuses that as it refuses a missing one.
+    #[must_use]
+    pub fn into_asset(self, testing: bool) -> Option<AssetData> {
+        let Record::AssetData(mut asset) = self.record else {
+            return None;
+        };
+        if !self.has_account {
+            asset.registrant = Account { testing, ..MISSING };
+        }
+        Some(asset)
     }
 
     /// The record.

@@ -10,7 +10,6 @@ mod json;
 pub mod merkle;
 pub mod metadata;
 mod pack;
-mod surrogates;
 #[cfg(test)]
 mod tests;
 mod types;

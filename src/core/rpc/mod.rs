@@ -1,12 +1,26 @@
 //! JSON-RPC as the reference's clients speak it (`proto/rpc.md`, sections 1, 3 and 4): text in,
 //! text out. Nothing here knows a socket; who reads the chain and the pools for a call is the engine.
+//!
+//! | text | [`read`] gives | what the transport does |
+//! | --- | --- | --- |
+//! | one request of a known method with a good argument | [`Envelope`] with a [`Call`] | asks the engine, sends [`reply`] |
+//! | a method that is none, an argument that is none | [`Envelope`] with the error's text | sends [`reply`] at once |
+//! | anything else | [`Unreadable`] | sends [`Unreadable::reply`] and closes |
+//!
+//! Bounds: whoever hands a text in limits its size; what is made of it is a small multiple of that.
 
-/// What a client asks, read and checked as far as it can be without the node.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Call {
-    /// `Node.Info`
-    NodeInfo,
-}
+mod argument;
+mod call;
+mod envelope;
+mod raw;
+
+pub use call::Call;
+pub use envelope::{Envelope, Id, Unreadable, read, reply};
+
+/// Most entries of a page of `Node.List`, fingerprints of `Assets.Get`, peers of a page over HTTPS.
+pub const PAGE_MAX: usize = 100;
+/// Most steps of a provenance and entries of a page of `Owner.Bitmarks`; more are cut to it.
+pub const RECORDS_MAX: usize = 200;
 
 /// What of a call's answer only the sockets know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

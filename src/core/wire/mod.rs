@@ -4,5 +4,6 @@ pub mod connection;
 pub mod cursor;
 pub mod json;
 pub mod quote;
+pub mod surrogates;
 pub mod text;
 pub mod varint;

@@ -11,7 +11,7 @@ const ESCAPE: usize = 6;
 
 /// The text with each unpaired surrogate escape replaced.
 #[must_use]
-pub(super) fn replace_unpaired(text: &str) -> Cow<'_, str> {
+pub fn replace_unpaired(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut rest, mut replaced) = (text, false);
     while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
