@@ -112,6 +112,10 @@ pub struct Bindings {
     pub work: Vec<SocketAddr>,
     /// Their results.
     pub submit: Vec<SocketAddr>,
+    /// JSON-RPC over TLS.
+    pub rpc: Vec<SocketAddr>,
+    /// HTTPS.
+    pub https: Vec<SocketAddr>,
 }
 
 /// A running node. Dropping it stops it.
@@ -157,6 +161,7 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let clock = Clock::new();
         let setup = setup::read(config)?;
+        let certificates = clients::Certificates::read(config)?;
         let chain = setup.settings.chain;
         let tell = |text: &str| log::info!(target: "node", "{text}");
         let (store, mut engine, first) =
@@ -269,7 +274,7 @@ impl Node {
             answer,
             bound.waker.clone(),
         )?;
-        let bindings = Bindings {
+        let mut bindings = Bindings {
             peer: bound.addresses.clone(),
             publish: outward.publishing.clone(),
             work: work.publishing.clone(),
@@ -277,6 +282,7 @@ impl Node {
                 .as_ref()
                 .map(|bound| bound.addresses.clone())
                 .unwrap_or_default(),
+            ..Bindings::default()
         };
         let connections: Count = bound.connections.clone();
         let listener = bound.serve(listener::PeerService::new(
@@ -319,11 +325,13 @@ impl Node {
             stop: Arc::clone(&stop),
             first: effects,
         })?;
-        operator.watch(connections);
+        operator.watch(connections.clone());
         let handler = operator.handler();
         let control = ControlServer::start(&config.control.socket, handler)
             .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
-        let clients = clients::Clients::start(config, desks)?;
+        let clients = clients::Clients::start(config, certificates, desks, connections)?;
+        bindings.rpc.clone_from(&clients.rpc);
+        bindings.https.clone_from(&clients.https);
         log::info!(
             target: "node",
             "started: chain {}, height {}, key {}, listening at {:?}",

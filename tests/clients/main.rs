@@ -3,5 +3,6 @@
 
 mod crowd;
 mod https;
+mod node;
 mod rpc;
 mod stage;

@@ -1,0 +1,98 @@
+//! The services of a whole node: the configuration, the node and the sockets joined.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use bitmarkd::cli::daemon::testnet::make::{self, Plan};
+use bitmarkd::cli::daemon::testnet::ports::Ports;
+use bitmarkd::node::Node;
+use bitmarkd::shell::files::certificate::Certificate;
+use bitmarkd::shell::files::config::{Config, Variables};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::stage::{Client, tcp};
+
+/// A node's folder, with services for clients and without their certificate.
+fn prepared() -> (TempDir, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ports = Ports::default();
+    let plan = Plan::new(folder.path(), "n1", &mut ports).unwrap();
+    let (four, six) = (ports.take("127.0.0.1").unwrap(), ports.take("::1").unwrap());
+    let https = ports.take("127.0.0.1").unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let plans = std::slice::from_ref(&plan);
+    make::write_node(&plan, plans, "devnet", now.unwrap().as_secs()).unwrap();
+    ports.release();
+    let file = plan.directory.join("bitmarkd.toml");
+    let mut config = Config::load(&file, &Variables::default()).unwrap();
+    let listen = |text: String| text.try_into().unwrap();
+    config.client_rpc.listen = vec![
+        // Nobody has this address: it is logged, and the others run.
+        listen("192.0.2.1:2130".to_owned()),
+        listen(format!("127.0.0.1:{four}")),
+        listen(format!("[::1]:{six}")),
+    ];
+    config.https_rpc.listen = vec![listen(format!("127.0.0.1:{https}"))];
+    config.https_rpc.allow.details = vec!["127.0.0.1".parse().unwrap()];
+    (folder, config)
+}
+
+fn make_certificate(certificate: &Path, key: &Path) {
+    let made = Certificate::generate(&[], SystemTime::now()).unwrap();
+    made.write(certificate, key).unwrap();
+}
+
+fn get(node: &Node, path: &str) -> String {
+    let mut client = Client::new(node.bindings.https[0], &[]).unwrap();
+    client.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
+    String::from_utf8(client.rest()).unwrap()
+}
+
+#[test]
+fn a_node_answers_its_clients_over_tls_and_https() {
+    let (_folder, config) = prepared();
+    make_certificate(
+        &config.client_rpc.certificate,
+        &config.client_rpc.private_key,
+    );
+    let mut node = Node::start(&config, None, None).unwrap();
+    assert_eq!((node.bindings.rpc.len(), node.bindings.https.len()), (2, 1));
+    let kept: Vec<_> = node.bindings.rpc.iter().copied().map(tcp).collect();
+    for address in &node.bindings.rpc {
+        let mut client = Client::new(*address, &[]).unwrap();
+        let reply = client.ask("{\"id\":\"a\",\"method\":\"Node.Info\",\"params\":[{}]}");
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        assert_eq!(reply["id"], "a");
+        assert_eq!(reply["result"]["chain"], "devnet");
+        assert!(reply["result"]["rpcs"].as_u64().unwrap() >= 3, "{reply}");
+        let reply = client.ask("{\"id\":1,\"method\":\"Node.Nothing\",\"params\":[{}]}");
+        let error = "rpc: can't find method Node.Nothing";
+        assert!(reply.contains(error), "{reply}");
+        let reply = client.ask("{\"id\":1,\"method\":7}");
+        assert!(reply.starts_with("{\"id\":null,"), "{reply}");
+        assert!(client.is_ended());
+    }
+    drop(kept);
+    let details = get(&node, "/bitmarkd/details");
+    let (head, body) = details.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{details}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["chain"], "devnet");
+    assert!(get(&node, "/bitmarkd/peers").starts_with("HTTP/1.1 403 "));
+    let mut client = Client::new(node.bindings.rpc[0], &[]).unwrap();
+    node.stop();
+    assert!(client.is_ended());
+}
+
+#[test]
+fn a_node_without_the_certificate_says_what_to_do() {
+    let (_folder, config) = prepared();
+    let error = Node::start(&config, None, None).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.starts_with("client_rpc.certificate: "), "{text}");
+    assert!(text.contains("rpc.crt: no such file"), "{text}");
+    assert!(text.contains("`bitmarkd gen-rpc-cert`"), "{text}");
+}
