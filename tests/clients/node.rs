@@ -43,12 +43,15 @@ fn make_certificate(certificate: &Path, key: &Path) {
     made.write(certificate, key).unwrap();
 }
 
-fn get(node: &Node, path: &str) -> String {
+/// Over HTTPS; `start` is the start of the head.
+fn ask(node: &Node, start: &str, body: &str) -> String {
     let mut client = Client::new(node.bindings.https[0], &[]).unwrap();
-    client.send(format!(
-        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    ));
+    client.send(format!("{start}Host: a\r\nConnection: close\r\n\r\n{body}"));
     String::from_utf8(client.rest()).unwrap()
+}
+
+fn get(node: &Node, path: &str) -> String {
+    ask(node, &format!("GET {path} HTTP/1.1\r\n"), "")
 }
 
 #[test]
@@ -81,6 +84,19 @@ fn a_node_answers_its_clients_over_tls_and_https() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{details}");
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["chain"], "devnet");
+    // The reference drops the connection here, and over TCP its process ends.
+    let body =
+        "{\"id\":1,\"method\":\"Owner.Bitmarks\",\"params\":[{\"start\":\"0\",\"count\":1}]}";
+    let reply = ask(
+        &node,
+        &format!(
+            "POST /bitmarkd/rpc HTTP/1.1\r\nContent-Length: {}\r\n",
+            body.len()
+        ),
+        body,
+    );
+    let error = "{\"id\":1,\"result\":null,\"error\":\"invalid item\"}\n";
+    assert!(reply.ends_with(error), "{reply}");
     assert!(get(&node, "/bitmarkd/peers").starts_with("HTTP/1.1 403 "));
     let mut client = Client::new(node.bindings.rpc[0], &[]).unwrap();
     node.stop();

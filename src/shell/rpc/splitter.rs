@@ -126,7 +126,12 @@ impl Splitter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::{collection, sample};
+
     use super::*;
+
+    const BYTES: &[u8] = b"{}[]\"\\ a\n";
 
     fn all(splitter: &mut Splitter) -> Result<Vec<String>, Fault> {
         let mut found = Vec::new();
@@ -168,6 +173,37 @@ mod tests {
         splitter.push(b"{");
         assert_eq!(splitter.next_request(), Ok(None));
         assert!(splitter.is_within());
+    }
+
+    proptest! {
+        #[test]
+        fn no_stream_depends_on_its_reads(
+            bytes in collection::vec(sample::select(BYTES.to_vec()), 0..40),
+            cut in 0_usize..40,
+        ) {
+            let (start, end) = bytes.split_at(cut.min(bytes.len()));
+            let read = |reads: &[&[u8]]| {
+                let mut splitter = Splitter::new(16);
+                let (mut found, mut fault) = (Vec::new(), None);
+                for read in reads {
+                    splitter.push(read);
+                    loop {
+                        match splitter.next_request() {
+                            Ok(Some(request)) => found.push(request),
+                            Ok(None) => break,
+                            Err(why) => fault = Some(why),
+                        }
+                    }
+                }
+                (found, fault)
+            };
+            let whole = read(&[&bytes]);
+            prop_assert_eq!(read(&[start, end]), whole.clone());
+            for request in whole.0 {
+                prop_assert!(request.len() <= 16);
+                prop_assert_eq!(request.first(), Some(&b'{'));
+            }
+        }
     }
 
     #[test]
