@@ -99,6 +99,7 @@ impl Clients {
             }
         };
         let (rpc, https) = (bound(&listeners.rpc), bound(&listeners.https));
+        let pages = super::explorer::serve(config.clone(), desks.views.clone(), stopped.clone());
         let asker = Asker {
             desks,
             incoming,
@@ -107,7 +108,7 @@ impl Clients {
         let services = serve(config, certificates, listeners, asker);
         let all = async move {
             tokio::select! {
-                () = services => {}
+                _ = async { tokio::join!(services, pages) } => {}
                 _ = stopped.wait_for(|stop| *stop) => {}
             }
         };

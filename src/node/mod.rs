@@ -13,6 +13,7 @@
 
 mod clients;
 mod desk;
+mod explorer;
 mod listener;
 mod operator;
 mod owner;

@@ -214,6 +214,7 @@ impl Engine {
     ) {
         let request = self.next_digest;
         self.next_digest += 1;
+        self.stats.digests += 1;
         self.digests.insert(request, purpose);
         step.out.push(Effect::Digest(request, header));
     }

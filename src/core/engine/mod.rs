@@ -173,6 +173,10 @@ struct Stats {
     refused: BTreeMap<String, u64>,
     blocks: u64,
     published_other: u64,
+    /// Records and registrations by command and what became of them: names of ours alone.
+    requests: BTreeMap<(&'static str, &'static str), u64>,
+    /// Block digests that were asked for.
+    digests: u64,
 }
 
 /// Most different reasons that are counted.
@@ -183,6 +187,10 @@ impl Stats {
         if self.refused.len() < REASONS_MAX || self.refused.contains_key(why) {
             *self.refused.entry(why.to_owned()).or_default() += 1;
         }
+    }
+
+    fn request(&mut self, command: &'static str, result: &'static str) {
+        *self.requests.entry((command, result)).or_default() += 1;
     }
 }
 

@@ -87,6 +87,7 @@ impl Engine {
             .announce
             .register(step.now, &registration, &mut effects);
         self.announced(step, effects);
+        self.stats.request("register", "taken");
         Reply::registered(self.settings.chain, &other)
     }
 
@@ -150,6 +151,7 @@ impl Engine {
             Some(Err(refusal)) => refusal,
             Some(Ok(_)) => {
                 self.stats.taken += 1;
+                self.stats.request(command.text(), "taken");
                 return Verdict::Kept;
             }
             None => return Verdict::Light,
@@ -160,6 +162,7 @@ impl Engine {
         }
         let text = refusal.to_string();
         self.stats.refuse(&text);
+        self.stats.request(command.text(), "refused");
         step.log(
             Importance::Detail,
             format!("{} refused: {text}", command.text()),

@@ -35,6 +35,7 @@ mod pools;
 mod proofs;
 mod relay;
 mod set;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -53,6 +54,7 @@ pub use pools::Sizes;
 pub use proofs::ProofStatus;
 pub use relay::INTERVAL_MS;
 pub use set::{Amounts, Verification};
+pub use shown::{ShownMember, ShownSet};
 pub use transfers::TransferStored;
 
 use std::collections::BTreeSet;

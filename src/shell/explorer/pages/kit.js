@@ -1,0 +1,163 @@
+// Small things that all pages use: elements, values that are linked and copied, times, asking the
+// node. Texts of records are only ever set as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false));
+  return node;
+}
+
+export const el = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
+export const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+
+export class Missing extends Error {}
+
+// Asks the node. What is not there is a Missing with the node's own words.
+export async function ask(path) {
+  let response;
+  try {
+    response = await fetch("/api/" + path, { headers: { accept: "application/json" } });
+  } catch {
+    throw new Error("The node cannot be reached. This page goes on by itself when it is back.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  const words = answer.error || "the node answered " + response.status;
+  throw response.status === 404 || response.status === 400 ? new Missing(words) : new Error(words);
+}
+
+export function announce(text) {
+  const place = document.getElementById("announce");
+  place.textContent = "";
+  setTimeout(() => { place.textContent = text; }, 50);
+}
+
+export const number = (value) => Number(value ?? 0).toLocaleString("en");
+export const plural = (count, one, many = one + "s") => number(count) + " " + (Number(count) === 1 ? one : many);
+export const short = (text, ends = 8) => (text && text.length > ends * 2 + 3 ? text.slice(0, ends) + "…" + text.slice(-ends) : text ?? "");
+export const bytes = (count) => (count < 1024 ? plural(count, "byte") : count < 1048576 ? (count / 1024).toFixed(1) + " KiB" : (count / 1048576).toFixed(1) + " MiB");
+
+export function span(seconds) {
+  const all = Math.max(0, Math.floor(seconds));
+  if (all < 60) return all + " s";
+  if (all < 3600) return Math.floor(all / 60) + " min";
+  if (all < 172800) return Math.floor(all / 3600) + " h";
+  return Math.floor(all / 86400) + " days";
+}
+
+const moment = (seconds) => new Date(seconds * 1000).toISOString().replace("T", " ").replace(".000Z", " UTC");
+
+// When something was, as a span that is kept up to date by `age`.
+export function when(seconds, full = false) {
+  if (seconds === null || seconds === undefined) return el("span", { class: "none" }, "not yet");
+  const time = el("time", { datetime: new Date(seconds * 1000).toISOString(), title: moment(seconds), "data-time": seconds });
+  if (full) time.append(moment(seconds));
+  else time.append(span(Date.now() / 1000 - seconds) + " ago");
+  if (!full) time.classList.add("age");
+  return time;
+}
+
+export function age() {
+  for (const time of document.querySelectorAll("time.age")) {
+    time.textContent = span(Date.now() / 1000 - Number(time.dataset.time)) + " ago";
+  }
+}
+
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without a secure context there is no clipboard: the old way.
+    const field = el("textarea", { readonly: true, class: "hidden" });
+    const focused = document.activeElement;
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+  }
+  announce(what + " copied");
+}
+
+// A value with a link, if it leads anywhere, and a button that copies it whole.
+export function value(text, { href, what = "value", whole = false, ends = 8, label } = {}) {
+  const shown = el("code", { title: whole ? undefined : text }, label ?? (whole ? text : short(text, ends)));
+  const button = el("button", { type: "button", class: "copy", "aria-label": "Copy " + what + " " + short(text, 6), "data-copy": text, title: "Copy", onclick: async (event) => {
+    const at = event.currentTarget;
+    await copy(text, what);
+    at.textContent = "✓";
+    setTimeout(() => { at.textContent = "⧉"; }, 1200);
+  } }, "⧉");
+  return el("span", { class: "value" }, href ? el("a", { href }, shown) : shown, button);
+}
+
+export const to = {
+  block: (n) => "#/block/" + n,
+  record: (id) => "#/record/" + id,
+  provenance: (id) => "#/provenance/" + id,
+  asset: (id) => "#/asset/" + id,
+  account: (account) => "#/account/" + account,
+};
+
+export const blockLink = (n) => (n === null || n === undefined ? el("span", { class: "none" }, "in no block yet") : el("a", { href: to.block(n) }, "block " + number(n)));
+export const txValue = (id, more = {}) => value(id, { href: to.record(id), what: "transaction id", ...more });
+export const assetValue = (id, more = {}) => value(id, { href: to.asset(id), what: "asset id", ...more });
+
+// A colour of its own for each account, so that it is known again.
+export function hue(text) {
+  let sum = 7;
+  for (const letter of text) sum = (sum * 31 + letter.codePointAt(0)) % 3600;
+  return sum / 10;
+}
+
+export function faceInto(group, text, x, y, r) {
+  const turn = hue(text);
+  group.append(
+    svg("circle", { cx: x, cy: y, r, fill: `hsl(${turn} 45% 52%)` }),
+    svg("path", { d: `M${x - r} ${y}a${r} ${r} 0 0 0 ${2 * r} 0Z`, fill: `hsl(${(turn + 70) % 360} 45% 62%)`, transform: `rotate(${Math.round(turn)} ${x} ${y})` }),
+  );
+}
+
+export function accountValue(account, more = {}) {
+  if (!account) return el("span", { class: "none" }, "nobody");
+  const face = svg("svg", { viewBox: "0 0 18 18", width: 16, height: 16, class: "face", "aria-hidden": "true" });
+  faceInto(face, account, 9, 9, 9);
+  return el("span", {}, face, value(account, { href: to.account(account), what: "account", ends: 7, ...more }));
+}
+
+const KINDS = {
+  BaseData: "Block owner (old form)",
+  AssetData: "Asset",
+  BitmarkIssue: "Issue",
+  BitmarkTransferUnratified: "Transfer",
+  BitmarkTransferCountersigned: "Transfer, countersigned",
+  BlockFoundation: "Block owner",
+  BlockOwnerTransfer: "Block transfer",
+};
+export const kind = (type) => KINDS[type] ?? type;
+
+export function chip(status) {
+  const looks = { Confirmed: "good", Normal: "good", Pending: "wait", Verified: "wait", Resynchronise: "wait" };
+  return el("span", { class: "chip " + (looks[status] ?? "") }, status);
+}
+
+export function table(caption, heads, rows, none = "Nothing here.") {
+  if (rows.length === 0) return el("p", { class: "none" }, none);
+  const cell = (tag, content, head) => el(tag, { class: [head.number && "number", head.wide && "wide"].filter(Boolean).join(" ") || undefined, scope: tag === "th" ? "col" : undefined }, content);
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    el("table", {}, el("caption", { class: "hidden" }, caption),
+      el("thead", {}, el("tr", {}, heads.map((head) => cell("th", head.name, head)))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((content, i) => cell("td", content, heads[i])))))));
+}
+
+export const facts = (pairs) => el("dl", {}, pairs.filter(Boolean).map(([name, content]) => [el("dt", {}, name), el("dd", {}, content)]));
+export const card = (title, figure, ...more) => el("li", { class: "card" }, el("h2", {}, title), el("p", { class: "figure" }, figure), more);
+
+export const title = (text, ...more) => el("h1", { tabindex: -1 }, text, more);

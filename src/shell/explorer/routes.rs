@@ -1,0 +1,379 @@
+//! What is served under which path. Every answer has the same strict headers.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::body::Body as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::live::Live;
+use super::metrics::{self, Numbers};
+use super::{Source, URL_BYTES, pages};
+use crate::core::explore::{BlockAt, Question, TEXT_MAX, Wanted};
+use crate::core::id::{AssetId, PayId, TxId};
+use crate::core::keys::Account;
+
+/// Only what comes from here is run, shown or asked for; nobody may put it into a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Slices of digests that one request looks through.
+const SLICES_MAX: usize = 32;
+
+#[derive(Debug, Clone)]
+struct Site {
+    source: Source,
+    live: Live,
+    numbers: Arc<Numbers>,
+}
+
+/// All pages.
+pub fn site(source: Source, numbers: Arc<Numbers>) -> Router {
+    let site = Site {
+        live: Live::new(source.clone(), Arc::clone(&numbers)),
+        source,
+        numbers: Arc::clone(&numbers),
+    };
+    Router::new()
+        .route("/", get(index))
+        .route("/pages/{name}", get(page))
+        .route("/api/overview", get(overview))
+        .route("/api/blocks", get(blocks))
+        .route("/api/blocks/{number}", get(block))
+        .route("/api/records/{id}", get(record))
+        .route("/api/records/{id}/provenance", get(provenance))
+        .route("/api/records/{id}/following", get(following))
+        .route("/api/assets/{id}", get(asset))
+        .route("/api/assets/{id}/issues", get(issues))
+        .route("/api/fingerprint", get(fingerprint))
+        .route("/api/accounts/{account}", get(account))
+        .route("/api/pending", get(pending))
+        .route("/api/peers", get(peers))
+        .route("/api/search", get(search))
+        .route("/api/live", get(live))
+        .route("/metrics", get(all_metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(missing)
+        .with_state(site)
+        .layer(middleware::from_fn_with_state(numbers, around))
+}
+
+/// What others see: nothing.
+pub fn closed(numbers: Arc<Numbers>) -> Router {
+    Router::new()
+        .fallback(|| async {
+            error(
+                StatusCode::FORBIDDEN,
+                "this address may not look; [explorer] allow names who may",
+            )
+        })
+        .layer(middleware::from_fn_with_state(numbers, around))
+}
+
+/// The names under which requests are counted: those of the routes, never what a client wrote.
+fn label(path: &str) -> &'static str {
+    const NAMES: [&str; 15] = [
+        "/api/overview",
+        "/api/blocks",
+        "/api/records",
+        "/api/assets",
+        "/api/fingerprint",
+        "/api/accounts",
+        "/api/pending",
+        "/api/peers",
+        "/api/search",
+        "/api/live",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/pages",
+        "/",
+    ];
+    let is_of = |name: &str| {
+        path.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || (name != "/" && rest.starts_with('/')))
+    };
+    NAMES
+        .into_iter()
+        .find(|name| is_of(name))
+        .unwrap_or("other")
+}
+
+/// Limits, headers and numbers around every answer.
+async fn around(State(numbers): State<Arc<Numbers>>, request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let path = label(request.uri().path());
+    let length = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |all| all.as_str().len());
+    let mut response = if length > URL_BYTES {
+        error(StatusCode::URI_TOO_LONG, "this address is too long")
+    } else {
+        next.run(request).await
+    };
+    let bytes = response.body().size_hint().exact().unwrap_or_default();
+    let status = response.status().as_u16();
+    numbers.answered(path, status, begin.elapsed(), bytes);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        // Another version of the program has other pages.
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn error(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({"error": why}))).into_response()
+}
+
+async fn missing() -> Response {
+    error(StatusCode::NOT_FOUND, "there is no such page")
+}
+
+fn text(kind: &'static str, body: impl IntoResponse) -> Response {
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+        body,
+    )
+        .into_response()
+}
+
+async fn index() -> Response {
+    text("text/html; charset=utf-8", pages::INDEX)
+}
+
+async fn page(Path(name): Path<String>) -> Response {
+    match pages::named(&name) {
+        Some((_, kind, body)) => text(kind, *body),
+        None => missing().await,
+    }
+}
+
+impl Site {
+    async fn ask(&self, question: Question) -> Result<Value, Response> {
+        match (self.source.ask)(question).await {
+            Ok(Ok(shown)) => Ok(shown),
+            Ok(Err(why)) => Err(error(StatusCode::NOT_FOUND, &why)),
+            Err(why) => Err(error(StatusCode::SERVICE_UNAVAILABLE, &why)),
+        }
+    }
+
+    async fn show(&self, question: Question) -> Response {
+        match self.ask(question).await {
+            Ok(shown) => Json(shown).into_response(),
+            Err(response) => response,
+        }
+    }
+
+    /// Shows what a text names, if it can be read as such.
+    async fn show_named<T: FromStr>(
+        &self,
+        text: &str,
+        what: &str,
+        question: impl FnOnce(T) -> Question,
+    ) -> Response {
+        match text.parse() {
+            Ok(name) => self.show(question(name)).await,
+            Err(_) => error(StatusCode::BAD_REQUEST, &format!("this is no {what}")),
+        }
+    }
+}
+
+/// What may stand behind the question mark.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    below: Option<u64>,
+    from: Option<u64>,
+    after: Option<String>,
+    text: Option<String>,
+}
+
+async fn overview(State(site): State<Site>) -> Response {
+    site.show(Question::Overview).await
+}
+
+async fn blocks(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+    site.show(Question::Blocks(asked.below)).await
+}
+
+async fn block(
+    State(site): State<Site>,
+    Path(number): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let from = asked.from.and_then(|from| usize::try_from(from).ok());
+    let from = from.unwrap_or_default();
+    if number == "newest" {
+        return site.show(Question::Block(BlockAt::Newest, from)).await;
+    }
+    site.show_named(&number, "block number", |number| {
+        Question::Block(BlockAt::Number(number), from)
+    })
+    .await
+}
+
+async fn record(State(site): State<Site>, Path(id): Path<String>) -> Response {
+    site.show_named(&id, "transaction id", Question::Record)
+        .await
+}
+
+async fn provenance(State(site): State<Site>, Path(id): Path<String>) -> Response {
+    site.show_named(&id, "transaction id", Question::Provenance)
+        .await
+}
+
+async fn following(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let from = asked.from.unwrap_or_default();
+    site.show_named(&id, "transaction id", |id: TxId| {
+        Question::Look(Wanted::Follower(id), from)
+    })
+    .await
+}
+
+async fn asset(State(site): State<Site>, Path(id): Path<String>) -> Response {
+    site.show_named(&id, "asset id", Question::Asset).await
+}
+
+async fn issues(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let from = asked.from.unwrap_or_default();
+    site.show_named(&id, "asset id", |id: AssetId| {
+        Question::Look(Wanted::Issues(id), from)
+    })
+    .await
+}
+
+async fn fingerprint(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+    match asked.text.filter(|text| text.len() <= TEXT_MAX) {
+        Some(text) => site.show(Question::Fingerprint(text)).await,
+        None => error(StatusCode::BAD_REQUEST, "text is missing or too long"),
+    }
+}
+
+async fn account(
+    State(site): State<Site>,
+    Path(text): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    match Account::from_text(&text) {
+        Ok(account) => {
+            let from = asked.from.unwrap_or_default();
+            site.show(Question::Account(account, from)).await
+        }
+        Err(_) => error(StatusCode::BAD_REQUEST, "this is no account"),
+    }
+}
+
+async fn pending(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+    match asked.after {
+        None => site.show(Question::Pending(None)).await,
+        Some(after) => {
+            site.show_named(&after, "pay id", |id: PayId| Question::Pending(Some(id)))
+                .await
+        }
+    }
+}
+
+async fn peers(State(site): State<Site>) -> Response {
+    site.show(Question::Peers).await
+}
+
+/// Looks through some slices; the reader goes on where this ends.
+async fn search(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+    let Some(text) = asked.text.filter(|text| text.len() <= TEXT_MAX) else {
+        return error(StatusCode::BAD_REQUEST, "text is missing or too long");
+    };
+    let mut below = asked.below;
+    let mut shown = Value::Null;
+    for _ in 0..SLICES_MAX {
+        match site.ask(Question::Search(text.clone(), below)).await {
+            Ok(answer) => shown = answer,
+            Err(response) => return response,
+        }
+        below = shown.get("next").and_then(Value::as_u64);
+        if below.is_none() {
+            break;
+        }
+    }
+    Json(shown).into_response()
+}
+
+async fn live(State(site): State<Site>) -> Response {
+    site.live.listen()
+}
+
+async fn all_metrics(State(site): State<Site>) -> Response {
+    let store = (site.source.store_bytes)().await;
+    match site.ask(Question::Metrics).await {
+        Ok(engine) => text(
+            metrics::KIND,
+            metrics::render(&site.numbers, &engine, store),
+        ),
+        Err(response) => response,
+    }
+}
+
+async fn healthz() -> Response {
+    text("text/plain; charset=utf-8", "alive\n")
+}
+
+async fn readyz(State(site): State<Site>) -> Response {
+    let shown = match site.ask(Question::Live).await {
+        Ok(shown) => shown,
+        Err(response) => return response,
+    };
+    if shown.get("mode").and_then(Value::as_str) == Some("Normal") {
+        return text("text/plain; charset=utf-8", "ready\n");
+    }
+    let body = format!(
+        "not ready: catching up, block {} of {}\n",
+        shown.get("height").unwrap_or(&Value::Null),
+        shown.get("networkHeight").unwrap_or(&Value::Null)
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_writes_never_becomes_a_name_that_is_counted() {
+        assert_eq!(label("/"), "/");
+        assert_eq!(label("/api/blocks"), "/api/blocks");
+        assert_eq!(label("/api/blocks/12"), "/api/blocks");
+        assert_eq!(label("/api/blocks12"), "other");
+        assert_eq!(label("/pages/app.js"), "/pages");
+        assert_eq!(label("/../etc/passwd"), "other");
+    }
+}
