@@ -11,13 +11,16 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants
+.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## installs the Debian packages that are missing; elsewhere says what to install
 	@./testnet/setup.sh
+
+setup-tests: ## the same, and the browser that the tests drive
+	@./testnet/setup.sh tests
 
 build: setup ## the three programs, optimised
 	$(CARGO) build --locked --release --bins
@@ -30,7 +33,7 @@ check: setup ## formatting and lints
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CHECK_FUZZ)
 
-test: setup ## formatting, lints, all tests, documentation; prints its time
+test: setup-tests ## formatting, lints, all tests, documentation; prints its time
 	@start=$$SECONDS; set -e; \
 	$(CARGO) fmt --check; \
 	$(CARGO) clippy --locked --all-targets -- -D warnings; \

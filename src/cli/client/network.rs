@@ -34,6 +34,9 @@ pub struct NodeEntry {
     pub peer: Endpoints,
     pub publish: Endpoints,
     pub mining: MiningEndpoints,
+    /// Plain HTTP.
+    #[serde(default)]
+    pub explorer: String,
 }
 
 /// A service of a node over both families.

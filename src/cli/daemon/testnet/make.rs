@@ -41,6 +41,7 @@ pub struct Plan {
     pub publish6: u16,
     pub work: u16,
     pub submit: u16,
+    pub explorer: u16,
 }
 
 impl Plan {
@@ -60,6 +61,7 @@ impl Plan {
             publish6: ports.take("::1")?,
             work: ports.take("127.0.0.1")?,
             submit: ports.take("127.0.0.1")?,
+            explorer: ports.take("127.0.0.1")?,
         })
     }
 
@@ -297,6 +299,7 @@ pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
             submit: format!("127.0.0.1:{}", plan.submit),
             public_key: plan.proof.public_key().to_string(),
         },
+        explorer: format!("127.0.0.1:{}", plan.explorer),
     }
 }
 
@@ -343,6 +346,7 @@ pub fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyho
             ("PUBLISH6", plan.publish6.to_string()),
             ("WORK", plan.work.to_string()),
             ("SUBMIT", plan.submit.to_string()),
+            ("EXPLORER", plan.explorer.to_string()),
             ("PREFER_IPV6", is_odd.to_string()),
         ],
     )?;

@@ -204,6 +204,9 @@ fn start(nodes: usize, chain: &str, hours: f64, directory: &Path) -> anyhow::Res
     );
     outln!("  {program} peer watch --network {folder}");
     outln!("  {program} peer info --network {folder}");
+    if let Some(node) = network.nodes.first() {
+        outln!("\nlook at it: http://{}/", node.explorer);
+    }
     Ok(())
 }
 

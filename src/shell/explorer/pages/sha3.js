@@ -61,7 +61,10 @@ function permute(s, b) {
     }
     // Chi, row by row, and iota.
     for (let i = 0; i < 50; i += 10) {
-      const [x0, x1, x2, x3] = [b[i], b[i + 1], b[i + 2], b[i + 3]];
+      const x0 = b[i];
+      const x1 = b[i + 1];
+      const x2 = b[i + 2];
+      const x3 = b[i + 3];
       s[i] = x0 ^ (~x2 & b[i + 4]);
       s[i + 1] = x1 ^ (~x3 & b[i + 5]);
       s[i + 2] = x2 ^ (~b[i + 4] & b[i + 6]);
