@@ -108,3 +108,173 @@ pub fn reply(id: &Id, outcome: &Outcome) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::id::TxId;
+
+    fn error(request: &str) -> String {
+        let envelope = read(request.as_bytes()).expect("a request");
+        envelope.call.expect_err("an error")
+    }
+
+    #[test]
+    fn an_id_comes_back_as_it_was_written() {
+        let request = br#"{"id": {"a": [1, 2.50, "<b c>"]} ,"method":"Node.Info","params":[{}]}"#;
+        let envelope = read(request).unwrap();
+        assert_eq!(envelope.call, Ok(Call::NodeInfo));
+        assert_eq!(
+            reply(&envelope.id, &Ok("{}".to_owned())),
+            "{\"id\":{\"a\":[1,2.50,\"\\u003cb c\\u003e\"]},\"result\":{},\"error\":null}\n"
+        );
+        let missing = read(br#"{"method":"Node.Info","params":[]}"#).unwrap();
+        assert_eq!(missing.id, Id::null());
+        let error = reply(&missing.id, &Err("a \"<\"".to_owned()));
+        assert_eq!(
+            error,
+            "{\"id\":null,\"result\":null,\"error\":\"a \\\"\\u003c\\\"\"}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_with_a_text_method_is_unreadable() {
+        let long = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        for text in [
+            "",
+            "hello\n",
+            "17 ",
+            "null",
+            "[]",
+            "{",
+            "{} {}",
+            r#"{"id":1,"method":7,"params":[{}]}"#,
+            r#"{"method":["Node.Info"]}"#,
+            &long,
+        ] {
+            assert_eq!(read(text.as_bytes()), Err(Unreadable), "{text:.20}");
+        }
+        assert!(
+            Unreadable
+                .reply()
+                .starts_with("{\"id\":null,\"result\":null,")
+        );
+    }
+
+    #[test]
+    fn the_method_is_looked_for_before_the_argument() {
+        for (request, wanted) in [
+            (r#"{"id":1}"#, "rpc: service/method request ill-formed: "),
+            (
+                r#"{"method":"NodeInfo","params":7}"#,
+                "rpc: service/method request ill-formed: NodeInfo",
+            ),
+            (
+                r#"{"method":"node.Info"}"#,
+                "rpc: can't find service node.Info",
+            ),
+            (
+                r#"{"method":"Node.info"}"#,
+                "rpc: can't find method Node.info",
+            ),
+            (
+                r#"{"method":"a.Node.Info"}"#,
+                "rpc: can't find service a.Node.Info",
+            ),
+            (
+                r#"{"method":"Node.Info","params":null}"#,
+                "jsonrpc: request body missing params",
+            ),
+            (
+                r#"{"method":"Node.Info","params":"x"}"#,
+                "json: cannot unmarshal string into Go value of type [1]interface {}",
+            ),
+            (
+                r#"{"method":"Node.Info","params":[5]}"#,
+                "json: cannot unmarshal number into Go value of type rpc.InfoArguments",
+            ),
+        ] {
+            assert_eq!(error(request), wanted);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_in_its_form_comes_before_a_member_of_another_kind() {
+        let of = |argument: &str| {
+            error(&format!(
+                r#"{{"method":"Bitmark.Provenance","params":[{argument}]}}"#
+            ))
+        };
+        assert_eq!(of(r#"{"count":"x","TXID":"00"}"#), "not link");
+        assert_eq!(
+            of(r#"{"COUNT":1.5}"#),
+            "json: cannot unmarshal number 1.5 into Go struct field ProvenanceArguments.count of type int"
+        );
+        let list = |start: &str| {
+            error(&format!(
+                r#"{{"method":"Node.List","params":[{{"start":{start}}}]}}"#
+            ))
+        };
+        assert_eq!(
+            list("\"-1\""),
+            "json: cannot unmarshal number -1 into Go struct field NodeArguments.start of type uint64"
+        );
+        assert_eq!(
+            list("7"),
+            "json: invalid use of ,string struct tag, trying to unmarshal unquoted value into uint64"
+        );
+        assert_eq!(
+            list("\"a\""),
+            "json: invalid use of ,string struct tag, trying to unmarshal \"a\" into uint64"
+        );
+    }
+
+    #[test]
+    fn absent_members_are_empty_and_the_last_of_a_name_counts() {
+        let request = br#"{"method":"Transaction.Status","method":null,"params":[null, 5]}"#;
+        let wanted = Call::TransactionStatus {
+            tx_id: TxId::default(),
+        };
+        assert_eq!(read(request).unwrap().call, Ok(wanted));
+        let request = br#"{"id":1,"ID":2,"method":"Owner.Bitmarks","params":[{"n":{},"Count":3}]}"#;
+        let envelope = read(request).unwrap();
+        assert_eq!(envelope.id.to_string(), "2");
+        let wanted = Call::OwnerBitmarks {
+            owner: None,
+            start: 0,
+            count: 3,
+        };
+        assert_eq!(envelope.call, Ok(wanted));
+    }
+
+    #[test]
+    fn an_argument_that_is_too_deep_is_an_error_and_no_harm() {
+        let deep = format!(
+            "{{\"id\":9,\"method\":\"Node.Info\",\"params\":[{}{}]}}",
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
+        let envelope = read(deep.as_bytes()).unwrap();
+        assert_eq!(envelope.id.to_string(), "9");
+        assert!(envelope.call.unwrap_err().starts_with("json: "));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn every_reply_is_one_line_of_json(id in "[ -~]{0,20}", error in ".{0,40}") {
+            let request = serde_json::json!({"id": [id], "method": error}).to_string();
+            let envelope = read(request.as_bytes()).unwrap();
+            let line = reply(&envelope.id, &envelope.call.map(|_| String::new()));
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            let value: Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(&value["id"][0], &Value::String(id));
+        }
+    }
+}

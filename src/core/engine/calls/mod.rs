@@ -13,6 +13,8 @@
 
 mod node;
 mod records;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use super::{Effect, Engine, Step};
