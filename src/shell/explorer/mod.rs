@@ -27,7 +27,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
@@ -134,6 +134,7 @@ impl Service {
                 continue;
             };
             let service = self.clone();
+            let _ = stream.set_nodelay(true);
             tokio::spawn(async move {
                 let _open = service.numbers.open();
                 service.connection(stream, address.ip()).await;
@@ -142,14 +143,16 @@ impl Service {
         }
     }
 
-    async fn connection(&self, stream: TcpStream, address: IpAddr) {
+    async fn connection<S>(&self, stream: S, address: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let router = if self.allowed.has(address) {
             self.site.clone()
         } else {
             log::debug!(target: "explorer", "{address} is not let in");
             self.closed.clone()
         };
-        let _ = stream.set_nodelay(true);
         match &self.tls {
             None => exchange(stream, router).await,
             Some(tls) => {
@@ -177,7 +180,40 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S,
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    #[test]
+    fn who_is_not_let_in_sees_nothing_whatever_is_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let source = Source {
+                ask: Arc::new(|_| panic!("nothing is asked")),
+                store_bytes: Arc::new(|| panic!("nothing is asked")),
+            };
+            for path in [
+                "/",
+                "/pages/app.js",
+                "/api/overview",
+                "/metrics",
+                "/healthz",
+            ] {
+                let service = Service::new(source.clone(), Allowed::default(), None);
+                let (near, mut far) = tokio::io::duplex(65_536);
+                let request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n");
+                far.write_all(request.as_bytes()).await.unwrap();
+                service.connection(near, "192.0.2.8".parse().unwrap()).await;
+                let mut answer = String::new();
+                far.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+                assert!(answer.contains("[explorer] allow"), "{answer}");
+            }
+        });
+    }
 
     #[test]
     fn this_machine_and_who_is_named_are_let_in_and_nobody_else() {

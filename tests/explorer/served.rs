@@ -1,0 +1,246 @@
+//! The listener before an engine that is played: paths, headers, limits, events, metrics.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use bitmarkd::core::explore::Question;
+use bitmarkd::shell::explorer::{Allowed, Service, Source, URL_BYTES};
+use serde_json::json;
+
+use crate::http::{ask, connect, exchange, get};
+
+/// The listener in a thread of its own; it ends with this.
+struct Served {
+    at: String,
+    height: Arc<AtomicU64>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    fn new() -> Self {
+        let height = Arc::new(AtomicU64::new(7));
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (tell, told) = mpsc::channel();
+        let shown = Arc::clone(&height);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let service = Service::new(source(shown), Allowed::default(), None);
+                let any = "127.0.0.1:0".parse().unwrap();
+                let listener = Service::bind(any).await.unwrap();
+                tell.send(listener.local_addr().unwrap()).unwrap();
+                tokio::spawn(service.accept(listener));
+                let _ = stopped.await;
+            });
+        });
+        Self {
+            at: told.recv().unwrap().to_string(),
+            height,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn source(height: Arc<AtomicU64>) -> Source {
+    let ask = move |question: Question| {
+        let number = height.load(Ordering::SeqCst);
+        let answer = match question {
+            Question::Live | Question::Overview => {
+                Ok(json!({"height": number, "networkHeight": number, "mode": "Normal"}))
+            }
+            Question::Metrics => Ok(crate::dashboard::engine()),
+            Question::Search(text, None) => Ok(json!({"text": text, "found": [], "next": 9000})),
+            Question::Search(text, Some(below)) => {
+                Ok(json!({"text": text, "found": [], "next": below.checked_sub(4096)}))
+            }
+            Question::Peers => return Box::pin(async { Err("busy".to_owned()) }) as _,
+            question => Err(format!("{question:?} is not there")),
+        };
+        Box::pin(async { Ok(answer) }) as _
+    };
+    Source {
+        ask: Arc::new(ask),
+        store_bytes: Arc::new(|| Box::pin(async { 4711 })),
+    }
+}
+
+#[test]
+fn every_answer_has_strict_headers_and_its_type() {
+    let served = Served::new();
+    for (path, status, kind) in [
+        ("/", 200, "text/html; charset=utf-8"),
+        ("/pages/app.js", 200, "text/javascript; charset=utf-8"),
+        ("/pages/style.css", 200, "text/css; charset=utf-8"),
+        ("/pages/icon.svg", 200, "image/svg+xml"),
+        ("/pages/secret", 404, "application/json"),
+        ("/pages/../Cargo.toml", 404, "application/json"),
+        ("/nowhere", 404, "application/json"),
+        ("/api/overview", 200, "application/json"),
+        ("/api/blocks/7", 404, "application/json"),
+        ("/api/blocks/x", 400, "application/json"),
+        ("/api/records/12", 400, "application/json"),
+        ("/api/assets/zz", 400, "application/json"),
+        ("/api/accounts/zz", 400, "application/json"),
+        ("/api/pending?after=1", 400, "application/json"),
+        ("/api/fingerprint", 400, "application/json"),
+        ("/api/peers", 503, "application/json"),
+        ("/healthz", 200, "text/plain; charset=utf-8"),
+        ("/readyz", 200, "text/plain; charset=utf-8"),
+    ] {
+        let answer = get(&served.at, path);
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'"));
+        assert!(!policy.contains("unsafe"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert!(answer.header("access-control-allow-origin").is_none());
+    }
+}
+
+#[test]
+fn nothing_but_reading_is_offered() {
+    let served = Served::new();
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        assert_eq!(
+            ask(&served.at, method, "/api/overview").status,
+            405,
+            "{method}"
+        );
+    }
+    let head = ask(&served.at, "HEAD", "/");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[test]
+fn a_long_address_and_a_long_head_are_refused_and_others_are_served() {
+    let served = Served::new();
+    let long = format!("/api/search?text={}", "a".repeat(URL_BYTES));
+    assert_eq!(get(&served.at, &long).status, 414);
+    let line = format!("X-Long: {}\r\n", "a".repeat(8_000));
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", line.repeat(40));
+    assert_eq!(
+        exchange(&served.at, &head).map(|answer| answer.status),
+        Some(431)
+    );
+    let garbage = exchange(&served.at, "\u{1}\u{2}garbage\r\n\r\n");
+    assert_eq!(garbage.map(|answer| answer.status), Some(400));
+    // A fingerprint of 1024 characters of three bytes each, as a browser writes it.
+    let print = "%E4%BD%A0".repeat(1024);
+    let answer = get(&served.at, &format!("/api/fingerprint?text={print}"));
+    assert_eq!(answer.status, 404);
+    assert_eq!(get(&served.at, "/healthz").status, 200);
+}
+
+#[test]
+fn who_sends_half_a_head_loses_the_connection_alone() {
+    let served = Served::new();
+    let mut half = connect(&served.at);
+    half.write_all(b"GET / HTTP/1.1\r\nHost:").unwrap();
+    assert_eq!(get(&served.at, "/healthz").status, 200);
+    let mut rest = Vec::new();
+    // An answer that it took too long, or just the end: no reset of the test's time-out.
+    half.read_to_end(&mut rest).unwrap();
+    assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
+}
+
+#[test]
+fn a_search_goes_on_through_the_slices_by_itself() {
+    let served = Served::new();
+    let shown = get(&served.at, "/api/search?text=some%20text").json();
+    assert_eq!(shown["text"], "some text");
+    assert_eq!(shown["next"], json!(null));
+}
+
+/// Lines of the events that are sent to a page.
+fn follow(at: &str) -> impl Iterator<Item = String> {
+    let mut stream = connect(at);
+    stream
+        .write_all(b"GET /api/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    BufReader::new(stream).lines().map_while(Result::ok)
+}
+
+#[test]
+fn a_page_is_told_what_is_and_then_what_changes() {
+    let served = Served::new();
+    let mut lines = follow(&served.at).filter(|line| line.starts_with("data: "));
+    assert!(lines.next().unwrap().contains("\"height\":7"));
+    served.height.store(8, Ordering::SeqCst);
+    assert!(lines.next().unwrap().contains("\"height\":8"));
+    served.height.store(9, Ordering::SeqCst);
+    assert!(lines.next().unwrap().contains("\"height\":9"));
+}
+
+#[test]
+fn pages_that_listen_are_counted_and_too_many_are_told_to_wait() {
+    let served = Served::new();
+    let listeners: Vec<_> = (0..32)
+        .map(|_| {
+            let mut lines = follow(&served.at);
+            assert!(lines.any(|line| line.starts_with("data: ")));
+            lines
+        })
+        .collect();
+    let answer = get(&served.at, "/api/live");
+    assert_eq!(answer.status, 503);
+    let metrics = get(&served.at, "/metrics").body;
+    assert!(
+        metrics.contains("\nbitmarkd_http_listeners 32\n"),
+        "{metrics}"
+    );
+    drop(listeners);
+    crate::stage::eventually("a free place", || {
+        let mut lines = follow(&served.at);
+        lines.next().filter(|line| line.contains("200 OK"))
+    });
+}
+
+#[test]
+fn the_metrics_are_well_formed() {
+    let served = Served::new();
+    let _ = get(&served.at, "/nowhere");
+    let answer = get(&served.at, "/metrics");
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(answer.body.ends_with("# EOF\n"));
+    let samples = crate::dashboard::samples(&answer.body);
+    assert!(
+        samples.contains("bitmarkd_http_requests_total"),
+        "{samples:?}"
+    );
+    for line in [
+        "bitmarkd_height 7",
+        "bitmarkd_store_bytes 4711",
+        "bitmarkd_refusals_total{reason=\"a \\\"reason\\\"\"} 3",
+        "bitmarkd_peer_requests_total{command=\"issues\",result=\"taken\"} 4",
+        "bitmarkd_http_requests_total{path=\"other\",status=\"404\"} 1",
+    ] {
+        assert!(
+            answer.body.lines().any(|one| one == line),
+            "{line}\n{}",
+            answer.body
+        );
+    }
+}
