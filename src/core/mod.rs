@@ -24,5 +24,6 @@ pub mod rpc;
 pub mod state;
 pub mod time;
 pub mod timing;
+pub mod title;
 pub mod upstream;
 pub mod wire;

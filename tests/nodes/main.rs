@@ -13,4 +13,5 @@ mod share;
 #[allow(dead_code, reason = "shared with the hostile tests")]
 mod stage;
 mod subscribe;
+mod title;
 mod wire;

@@ -12,6 +12,7 @@ pub mod network;
 mod peer;
 mod push;
 mod target;
+mod title;
 mod trace;
 mod transfer;
 mod watch;
@@ -83,6 +84,10 @@ enum Command {
     Provenance(trace::ProvenanceArgs),
     /// Whether a transaction is confirmed.
     Status(trace::StatusArgs),
+    /// Make a proof of title to a bitmark, which needs no node to be verified.
+    Prove(title::ProveArgs),
+    /// Check a proof of title, without any node: who owns what, up to which block.
+    Verify(title::VerifyArgs),
     /// Show packed bytes as JSON.
     Decode(decode::Args),
 }
@@ -131,6 +136,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Pay(args) => transfer::pay(&args, output),
         Command::Provenance(args) => trace::provenance(&args, output),
         Command::Status(args) => trace::status(&args, output),
+        Command::Prove(args) => title::prove(&args, output),
+        Command::Verify(args) => title::verify(&args, output),
         Command::Decode(args) => decode::run(&args, output),
     };
     match result {
