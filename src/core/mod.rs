@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod listener;
 pub mod mining;
 pub mod overlay;
+pub mod payment;
 pub mod record;
 pub mod reservoir;
 pub mod rpc;

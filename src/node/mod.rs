@@ -10,6 +10,7 @@
 //! | `outward` | all sockets that go out, and the publisher | decides |
 //! | `submission` | what miners hand in | computes |
 //! | `control` | the operator's socket | decides |
+//! | `payment-X` | looks for payments in the chains of coins | decides |
 
 mod clients;
 mod desk;
@@ -17,6 +18,7 @@ mod explorer;
 mod listener;
 mod operator;
 mod owner;
+mod payment;
 mod performer;
 mod setup;
 mod storage;
@@ -131,6 +133,7 @@ pub struct Node {
     owner: Option<owner::Owner>,
     control: Option<ControlServer>,
     clients: Option<clients::Clients>,
+    payments: Option<payment::Watchers>,
     workers: Arc<DigestWorkers>,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
@@ -333,6 +336,7 @@ impl Node {
         let clients = clients::Clients::start(config, certificates, desks, connections)?;
         bindings.rpc.clone_from(&clients.rpc);
         bindings.https.clone_from(&clients.https);
+        let payments = payment::Watchers::start(config, chain, &context, &inputs)?;
         log::info!(
             target: "node",
             "started: chain {}, height {}, key {}, listening at {:?}",
@@ -350,6 +354,7 @@ impl Node {
             owner: Some(owner),
             control: Some(control),
             clients: Some(clients),
+            payments: Some(payments),
             workers,
             flusher: Some(flusher),
             outward: Some(outward),
@@ -388,6 +393,10 @@ impl Node {
                 "clients",
                 self.clients.as_ref().map(clients::Clients::is_running),
             ),
+            (
+                "payment",
+                self.payments.as_ref().map(payment::Watchers::is_running),
+            ),
             ("flusher", self.flusher.as_ref().map(|f| f.is_running())),
             ("outward", self.outward.as_ref().map(Outward::is_running)),
             ("work", self.work.as_ref().map(Outward::is_running)),
@@ -406,6 +415,7 @@ impl Node {
         log::info!(target: "node", "stopping");
         drop(self.control.take());
         drop(self.clients.take());
+        drop(self.payments.take());
         drop(self.submission.take());
         let engine = self.owner.take().and_then(owner::Owner::join);
         if let Some(flusher) = self.flusher.take() {

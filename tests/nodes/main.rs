@@ -7,6 +7,7 @@ mod damage;
 mod dynamic;
 mod families;
 mod liar;
+mod payment;
 mod relay;
 mod restart;
 mod share;

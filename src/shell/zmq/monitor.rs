@@ -77,13 +77,13 @@ impl Count {
 }
 
 /// The reading end of a monitor.
-pub(super) struct Monitor {
+pub(crate) struct Monitor {
     socket: zmq::Socket,
 }
 
 impl Monitor {
     /// Watches a socket, under a name inside the context.
-    pub(super) fn of(
+    pub(crate) fn of(
         context: &Context,
         socket: &zmq::Socket,
         name: &str,
@@ -96,12 +96,12 @@ impl Monitor {
         Ok(Self { socket: pair })
     }
 
-    pub(super) fn poll_item(&self) -> zmq::PollItem<'_> {
+    pub(crate) fn poll_item(&self) -> zmq::PollItem<'_> {
         self.socket.as_poll_item(zmq::POLLIN)
     }
 
     /// The events that wait.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Ok(Some(received)) = super::receive::message(&self.socket) {
             let event = received

@@ -21,6 +21,12 @@ const PUBLISH_HWM: i32 = 256;
 const REPLY_HWM: i32 = 2;
 /// Messages that wait unread from a publisher; it is held up beyond.
 const SUBSCRIBE_HWM: i32 = 16;
+/// Messages that wait unread from the discovery service: small ones, and many at once.
+const PLAIN_SUBSCRIBE_HWM: i32 = 256;
+/// The pause before the first try to connect again, which doubles.
+const RECONNECT_MS: i32 = 100;
+/// At most so long.
+const RECONNECT_MAX_MS: i32 = 5_000;
 /// A connection that has not shaken hands by then is closed.
 const HANDSHAKE_MS: i32 = 10_000;
 
@@ -121,6 +127,32 @@ pub fn client(
             socket.set_subscribe(b"")?;
         }
         _ => {}
+    }
+    Ok(socket)
+}
+
+/// A socket without encryption that dials a service of this machine or of a network that is
+/// trusted: the discovery service of payments. It is not connected yet.
+///
+/// # Errors
+/// What the library refuses.
+pub fn plain(
+    context: &Context,
+    kind: zmq::SocketType,
+    address: &SocketAddr,
+) -> Result<zmq::Socket, SocketError> {
+    let socket = context.socket(kind)?;
+    common(&socket)?;
+    socket.set_ipv6(Family::of(address) == Family::V6)?;
+    socket.set_reconnect_ivl(RECONNECT_MS)?;
+    socket.set_reconnect_ivl_max(RECONNECT_MAX_MS)?;
+    socket.set_handshake_ivl(HANDSHAKE_MS)?;
+    match kind {
+        zmq::SocketType::SUB => {
+            socket.set_rcvhwm(PLAIN_SUBSCRIBE_HWM)?;
+            socket.set_subscribe(b"")?;
+        }
+        _ => socket.set_rcvhwm(REPLY_HWM)?,
     }
     Ok(socket)
 }

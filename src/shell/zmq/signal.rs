@@ -55,13 +55,13 @@ impl Signal {
         Ok((waker, signal))
     }
 
-    pub(super) fn poll_item(&self) -> zmq::PollItem<'_> {
+    pub(crate) fn poll_item(&self) -> zmq::PollItem<'_> {
         self.socket.as_poll_item(zmq::POLLIN)
     }
 
     /// Takes the signal back. What was put into a channel before it was raised is seen by who
     /// looks into that channel now.
-    pub(super) fn lower(&self) {
+    pub(crate) fn lower(&self) {
         let mut message = zmq::Message::new();
         while self.socket.recv(&mut message, zmq::DONTWAIT).is_ok() {}
         self.raised.store(false, Ordering::SeqCst);
