@@ -11,7 +11,7 @@ use bitmarkd::core::block::dump::{self, ShownRecord};
 use bitmarkd::core::block::{self, DigestMemory, HEADER_BYTES, Header};
 use bitmarkd::core::chain::LOCAL;
 use bitmarkd::core::engine::{Effect, Engine, Input, Settings, SocketId, StaticPeer, Timing};
-use bitmarkd::core::id::{BlockDigest, PayId, TxId};
+use bitmarkd::core::id::{AssetId, BlockDigest, PayId, TxId};
 use bitmarkd::core::keys::PeerPublicKey;
 use bitmarkd::core::ledger::Ledger;
 use bitmarkd::core::listener::News;
@@ -249,7 +249,7 @@ impl Node {
     }
 
     /// The set that the reference had been given between two cases: its one issue stands in a
-    /// later block.
+    /// later block, and so does its asset.
     fn create_alone(&mut self, case: &Case, cases: &[Case]) {
         let request: Value = serde_json::from_str(case.text("request")).unwrap();
         let pay_id = request["params"][0]["payId"].as_str().expect("a pay id");
@@ -261,17 +261,25 @@ impl Node {
             let packed = record.pack(record.owner());
             packed.is_ok_and(|packed| PayId::of([&*packed]).to_string() == pay_id)
         };
-        let issue = cases
-            .iter()
-            .filter(|case| case.has("as_dumped"))
-            .filter_map(|case| case.input("as_dumped")["transactions"].as_array())
-            .flatten()
-            .find(is_it)
-            .expect("the issue of the set");
+        let transactions = || {
+            let blocks = cases.iter().filter(|case| case.has("as_dumped"));
+            blocks
+                .filter_map(|case| case.input("as_dumped")["transactions"].as_array())
+                .flatten()
+        };
+        let issue = transactions().find(is_it).expect("the issue of the set");
+        let asset = transactions().find(|transaction| {
+            let fingerprint = transaction["data"]["fingerprint"].as_str();
+            fingerprint.is_some_and(|fingerprint| {
+                let id = AssetId::of(fingerprint.as_bytes());
+                issue["data"]["assetId"] == json!(id.to_string())
+            })
+        });
+        let asset = asset.expect("the asset of the set");
         let request = json!({
             "id": 0,
             "method": "Bitmarks.Create",
-            "params": [{"issues": [issue["data"]]}],
+            "params": [{"assets": [asset["data"]], "issues": [issue["data"]]}],
         });
         let reply = self.ask(&request.to_string()).expect("a request");
         assert!(reply.contains(pay_id), "{reply}");
