@@ -237,7 +237,7 @@ fn make(stage: &Stage) -> Made {
     }
 }
 
-async fn the_pages_show_what_was_made(page: &Page, made: &Made) {
+async fn the_pages_show_what_was_made(page: &Page, made: &Made, stage: &Stage) {
     let at = &made.at;
     page.show(at, "", "The chain").await;
     page.until(
@@ -257,6 +257,16 @@ async fn the_pages_show_what_was_made(page: &Page, made: &Made) {
     let before = page
         .run("return document.querySelector('.chain b').textContent")
         .await;
+    stage.client(
+        1,
+        &[
+            "create",
+            "--name",
+            "Another",
+            "--fingerprint",
+            "another print",
+        ],
+    );
     let changed = format!("document.querySelector('.chain b').textContent !== {before}");
     page.until("a new block", &changed).await;
     assert_eq!(page.run("return window.notReloaded").await, true);
@@ -275,6 +285,15 @@ async fn the_pages_show_what_was_made(page: &Page, made: &Made) {
     )
     .await;
     page.picture("record-light").await;
+    page.show(
+        at,
+        &format!("#/search/{}", made.fingerprint),
+        "Harbour at dusk",
+    )
+    .await;
+    let looked = "document.querySelector('main').innerText.includes('all blocks were looked')";
+    page.until("its bitmarks", looked).await;
+    page.picture("asset-light").await;
     page.show(at, "#/waiting", "Waiting").await;
     let link = format!(
         "document.querySelector('a[href=\"#/record/{}\"]')",
@@ -486,7 +505,7 @@ fn a_visitor_finds_everything_in_a_real_browser() {
         .unwrap();
     runtime.block_on(async {
         let page = driver.open("wide", &[], false).await;
-        the_pages_show_what_was_made(&page, &made).await;
+        the_pages_show_what_was_made(&page, &made, &stage).await;
         the_search_finds(&page, &made).await;
         a_document_is_fingerprinted_as_the_client_does(&page, &made).await;
         everything_is_reached_by_keyboard(&page, &made).await;

@@ -18,7 +18,7 @@ export function owners(asset, steps, { isCurrent, hasMore } = {}) {
   items.push(...steps.map((step, i) => ({ step, isLast: i === steps.length - 1 })));
   const height = items.length * (box + gap) - gap + 16;
   const words = steps.length === 1 ? "one owner" : steps.length + " owners";
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Chain of " + words + ", the first on top", "data-owners": steps.length });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Chain of " + words + ", the first on top", "data-owners": steps.length });
   items.forEach((item, i) => {
     const y = 8 + i * (box + gap);
     if (i > 0) {
@@ -84,7 +84,7 @@ export function peers(shown) {
   const all = [...near.values()].slice(0, 24);
   const far = shown.known.filter((one) => !near.has(one.key)).slice(0, 48);
   const label = `This node and ${all.length} peers near it, of ${number(shown.knownCount)} known`;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label + "; the tables below tell the same" });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label + "; the tables below tell the same" });
   const outer = Math.min(cx, cy) - 14;
   const inner = outer * (isNarrow ? 0.62 : 0.68);
   far.forEach((one, i) => {
@@ -113,7 +113,7 @@ export function peers(shown) {
       svg("text", { class: "d-soft", x, y: below ? y + r + 33 : y - r - 5, "text-anchor": "middle" },
         one.upstream ? (isUp ? "block " + number(one.upstream.height) : "not there") : one.publisher ? "publisher" : "connects to us")));
   });
-  picture.append(svg("circle", { class: "d-own", cx, cy, r: isNarrow ? 28 : 34 }),
+  picture.append(svg("circle", { class: "d-own", cx, cy, r: 40 }),
     svg("text", { class: "d-own-text", x: cx, y: cy + 4.5, "text-anchor": "middle" }, "this node"));
   const entry = (look, text) => el("li", {}, el("i", { class: look, "aria-hidden": "true" }), text);
   return el("div", {}, el("div", { class: "drawing" }, picture),

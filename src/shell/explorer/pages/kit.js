@@ -86,15 +86,23 @@ async function copy(text, what) {
   announce(what + " copied");
 }
 
+// Two sheets, or a tick: fonts do not all have such letters.
+function sign(isDone) {
+  const picture = svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true", focusable: "false", class: "sign" });
+  if (isDone) picture.append(svg("path", { d: "M3 8.5 6.5 12 13 4.5" }));
+  else picture.append(svg("rect", { x: 5.5, y: 5.5, width: 8, height: 8, rx: 1.5 }), svg("path", { d: "M10.5 2.5H4A1.5 1.5 0 0 0 2.5 4v6.5" }));
+  return picture;
+}
+
 // A value with a link, if it leads anywhere, and a button that copies it whole.
 export function value(text, { href, what = "value", whole = false, ends = 8, label } = {}) {
   const shown = el("code", { title: whole ? undefined : text }, label ?? (whole ? text : short(text, ends)));
   const button = el("button", { type: "button", class: "copy", "aria-label": "Copy " + what + " " + short(text, 6), "data-copy": text, title: "Copy", onclick: async (event) => {
     const at = event.currentTarget;
     await copy(text, what);
-    at.textContent = "✓";
-    setTimeout(() => { at.textContent = "⧉"; }, 1200);
-  } }, "⧉");
+    at.replaceChildren(sign(true));
+    setTimeout(() => at.replaceChildren(sign(false)), 1200);
+  } }, sign(false));
   return el("span", { class: "value" }, href ? el("a", { href }, shown) : shown, button);
 }
 
@@ -129,7 +137,7 @@ export function accountValue(account, more = {}) {
   if (!account) return el("span", { class: "none" }, "nobody");
   const face = svg("svg", { viewBox: "0 0 18 18", width: 16, height: 16, class: "face", "aria-hidden": "true" });
   faceInto(face, account, 9, 9, 9);
-  return el("span", {}, face, value(account, { href: to.account(account), what: "account", ends: 7, ...more }));
+  return el("span", { class: "value who" }, face, value(account, { href: to.account(account), what: "account", ends: 7, ...more }));
 }
 
 const KINDS = {
@@ -150,11 +158,14 @@ export function chip(status) {
 
 export function table(caption, heads, rows, none = "Nothing here.") {
   if (rows.length === 0) return el("p", { class: "none" }, none);
-  const cell = (tag, content, head) => el(tag, { class: [head.number && "number", head.wide && "wide"].filter(Boolean).join(" ") || undefined, scope: tag === "th" ? "col" : undefined }, content);
+  const look = (head) => [head.number && "number", head.wide && "wide"].filter(Boolean).join(" ") || undefined;
+  // On a narrow screen rows are laid out one cell below the other; the roles stay what they are.
+  const title = (head) => el("th", { class: look(head), scope: "col", role: "columnheader" }, head.name);
+  const cell = (content, head) => el("td", { class: look(head), role: "cell", "data-name": head.name }, el("div", {}, content));
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    el("table", {}, el("caption", { class: "hidden" }, caption),
-      el("thead", {}, el("tr", {}, heads.map((head) => cell("th", head.name, head)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((content, i) => cell("td", content, heads[i])))))));
+    el("table", { role: "table" }, el("caption", { class: "hidden" }, caption),
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads.map(title))),
+      el("tbody", { role: "rowgroup" }, rows.map((row) => el("tr", { role: "row" }, row.map((content, i) => cell(content, heads[i])))))));
 }
 
 export const facts = (pairs) => el("dl", {}, pairs.filter(Boolean).map(([name, content]) => [el("dt", {}, name), el("dd", {}, content)]));

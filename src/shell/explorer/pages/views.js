@@ -50,12 +50,12 @@ export function waitsFor(waits) {
   const lists = Object.entries(waits.due ?? {});
   const payments = lists.map(([currency, list]) => el("li", {}, currency + ": ", list.map((one, i) => [i > 0 && " and ", number(one.amount) + " to ", value(one.address, { what: "address", ends: 6 })])));
   const left = waits.remainingSeconds !== null && waits.remainingSeconds !== undefined
-    ? el("span", { class: "small" }, " It goes in " + span(waits.remainingSeconds) + " unless it comes.") : null;
+    ? el("div", { class: "small" }, "It goes in " + span(waits.remainingSeconds) + " unless that comes.") : null;
   if (waits.for === "block") return el("div", {}, "a block; verified by a " + waits.verifiedBy);
   if (waits.for === "asset") return el("div", {}, "its asset, which is not here: ", waits.missingAssets.map((id) => assetValue(id)));
   const missing = waits.missingAssets.length > 0 ? el("div", { class: "small" }, "Its asset is not here either: ", waits.missingAssets.map((id) => assetValue(id))) : null;
   const head = waits.for === "payment" ? "a payment" : payments.length > 0 ? "a proof of work, or a payment" : "a proof of work";
-  return el("div", {}, head, payments.length > 0 && [" of one of these", el("ul", {}, payments)], ".", left, missing);
+  return el("div", {}, head, payments.length > 0 && [payments.length > 1 ? ", one of these:" : ":", el("ul", { class: "due" }, payments)], left, missing);
 }
 
 export async function waiting(after) {
