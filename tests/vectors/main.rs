@@ -24,6 +24,7 @@ mod reservoir_model;
 mod reservoir_scenarios;
 mod reservoir_store;
 mod rpc;
+mod title;
 mod varint;
 
 /// Files that a later issue reads; each says what it waits for.
@@ -54,6 +55,7 @@ const READ: [&str; 24] = [
     "reservoir-scenarios.json",
     "reservoir-store.json",
     "rpc-transcripts.json",
+    "title.json",
     "varint.json",
 ];
 
