@@ -31,7 +31,7 @@ mod varint;
 const WAITING: [(&str, &str); 0] = [];
 
 /// Files that a test below reads.
-const READ: [&str; 24] = [
+const READ: [&str; 25] = [
     "accounts.json",
     "announce.json",
     "assetid.json",
