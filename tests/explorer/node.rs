@@ -12,6 +12,18 @@ fn a_lone_node_is_alive_and_not_ready_and_shows_genesis() {
     crate::stage::eventually("the explorer", || std::net::TcpStream::connect(&at).ok());
     let network = std::fs::read_to_string(stage.folder().join("nodes.json")).unwrap();
     assert!(network.contains(&format!("\"explorer\":\"{at}\"")));
+    // Its services for clients are where the file says.
+    let plan = &stage.nodes[0].plan;
+    let rpc = [
+        format!("127.0.0.1:{}", plan.rpc4),
+        format!("[::1]:{}", plan.rpc6),
+    ];
+    let https = format!("127.0.0.1:{}", plan.https);
+    assert!(network.contains(&format!("\"rpc\":{}", serde_json::json!(rpc))));
+    assert!(network.contains(&format!("\"https\":\"{https}\"")));
+    for service in rpc.iter().chain([&https]) {
+        std::net::TcpStream::connect(service).expect(service);
+    }
 
     assert_eq!(get(&at, "/healthz").status, 200);
     let ready = get(&at, "/readyz");

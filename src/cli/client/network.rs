@@ -37,6 +37,12 @@ pub struct NodeEntry {
     /// Plain HTTP.
     #[serde(default)]
     pub explorer: String,
+    /// JSON-RPC over TLS, both families.
+    #[serde(default)]
+    pub rpc: Vec<String>,
+    /// The same over HTTPS.
+    #[serde(default)]
+    pub https: String,
 }
 
 /// A service of a node over both families.

@@ -20,6 +20,7 @@ use crate::core::announce::peer_file;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
 use crate::core::wire::connection::{Connection, pack_list};
 use crate::shell::control;
+use crate::shell::files::certificate::Certificate;
 use crate::shell::files::config::Variables;
 use crate::shell::files::{atomic, identity};
 use crate::shell::zmq::requester::fresh_key;
@@ -42,6 +43,9 @@ pub struct Plan {
     pub work: u16,
     pub submit: u16,
     pub explorer: u16,
+    pub rpc4: u16,
+    pub rpc6: u16,
+    pub https: u16,
 }
 
 impl Plan {
@@ -62,6 +66,9 @@ impl Plan {
             work: ports.take("127.0.0.1")?,
             submit: ports.take("127.0.0.1")?,
             explorer: ports.take("127.0.0.1")?,
+            rpc4: ports.take("127.0.0.1")?,
+            rpc6: ports.take("::1")?,
+            https: ports.take("127.0.0.1")?,
         })
     }
 
@@ -300,6 +307,11 @@ pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
             public_key: plan.proof.public_key().to_string(),
         },
         explorer: format!("127.0.0.1:{}", plan.explorer),
+        rpc: vec![
+            format!("127.0.0.1:{}", plan.rpc4),
+            format!("[::1]:{}", plan.rpc6),
+        ],
+        https: format!("127.0.0.1:{}", plan.https),
     }
 }
 
@@ -323,6 +335,9 @@ pub fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyho
     let seed = identities::fresh_seed(true);
     let signing = format!("SEED:{}\n", &*seed.to_text());
     atomic::create(&folder.join("proof.sign"), signing.as_bytes(), 0o600)?;
+    let names = ["127.0.0.1".to_owned(), "::1".to_owned()];
+    Certificate::generate(&names, SystemTime::now())?
+        .write(&folder.join("rpc.crt"), &folder.join("rpc.key"))?;
     let entries = all
         .iter()
         .map(|other| {
@@ -347,6 +362,9 @@ pub fn write_node(plan: &Plan, all: &[Plan], chain: &str, started: u64) -> anyho
             ("WORK", plan.work.to_string()),
             ("SUBMIT", plan.submit.to_string()),
             ("EXPLORER", plan.explorer.to_string()),
+            ("RPC4", plan.rpc4.to_string()),
+            ("RPC6", plan.rpc6.to_string()),
+            ("HTTPS", plan.https.to_string()),
             ("PREFER_IPV6", is_odd.to_string()),
         ],
     )?;
