@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::{Addresses, Nodes};
-use super::{Config, Logging, Reservoir, Timing};
+use super::{Config, Logging, PaymentUrl, Reservoir, Timing};
 use crate::core::announce::peers::LISTENERS_LIMIT;
 use crate::core::announce::rpcs::ADDRESSES_LIMIT;
 use crate::core::wire::connection::LONG_RECORD;
@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     check_logging(&config.logging, problems);
     check_proofing(config, problems);
     check_explorer(config, problems);
+    check_payment(config, problems);
     for (key, count) in [
         (
             "client_rpc.maximum_connections",
@@ -40,6 +41,22 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     ] {
         if count == 0 {
             problems.push(format!("{key}: at least 1"));
+        }
+    }
+}
+
+/// The watchers speak plain HTTP, with a daemon on this machine or behind a tunnel.
+fn check_payment(config: &Config, problems: &mut Vec<String>) {
+    for (key, daemon) in [
+        ("payment.bitcoin.url", &config.payment.bitcoin),
+        ("payment.litecoin.url", &config.payment.litecoin),
+    ] {
+        let is_other = |daemon: &&PaymentUrl| !daemon.url.starts_with("http://");
+        if let Some(daemon) = daemon.as_ref().filter(is_other) {
+            problems.push(format!(
+                "{key}: {:?} does not begin with http://",
+                daemon.url
+            ));
         }
     }
 }

@@ -205,6 +205,12 @@ fn the_explorer_is_plain_on_loopback_alone() {
 }
 
 #[test]
+fn daemons_are_asked_over_plain_http() {
+    let text = problem("payment.bitcoin.url = \"https://127.0.0.1:8332/rest\"\n");
+    assert!(text.contains("payment.bitcoin.url"), "{text}");
+}
+
+#[test]
 fn each_check_names_its_key() {
     let long = format!("control.socket = \"{}\"", "x".repeat(104));
     let many = format!("client_rpc.announce = {:?}", ["1.2.3.4:5"; 6]);
