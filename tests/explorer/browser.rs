@@ -92,7 +92,24 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // A browser outlives the driver that started it, when a test fails before it is closed.
+        let profiles = format!("--user-data-dir={}", self.folder.path().display());
+        for pid in browsers_of(&profiles) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
+}
+
+/// The processes with a profile in this folder, which no other test has.
+fn browsers_of(profiles: &str) -> Vec<rustix::process::Pid> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let is_ours = String::from_utf8_lossy(&line).contains(profiles);
+        rustix::process::Pid::from_raw(pid).filter(|_| is_ours)
+    })
+    .collect()
 }
 
 struct Page(Client);
@@ -491,6 +508,24 @@ async fn colours_are_light_or_dark(page: &Page, made: &Made) {
     page.0.refresh().await.unwrap();
     page.heading("The chain").await;
     page.until("still dark", &format!("{lightness} < 60")).await;
+}
+
+#[test]
+fn no_browser_stays_when_a_test_fails() {
+    let driver = Driver::start();
+    let profiles = format!("--user-data-dir={}", driver.folder.path().display());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // Opened, and never closed.
+    let page = runtime.block_on(driver.open("left", &[], false));
+    assert!(!browsers_of(&profiles).is_empty());
+    drop(driver);
+    drop(page);
+    crate::stage::eventually("the end of the browser", || {
+        browsers_of(&profiles).is_empty().then_some(())
+    });
 }
 
 #[test]
