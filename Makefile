@@ -11,7 +11,7 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants
+.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants deb deb-test
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ build: setup ## the three programs, optimised
 
 # The fuzz targets are a workspace of their own, which nothing else would build.
 CHECK_FUZZ := $(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir target
+
+deb: build ## the Debian package, in target/deb
+	@MANUALS="$(MANUALS)" COMPLETIONS="$(COMPLETIONS)" ./packaging/deb/build.sh $(RELEASE) target/deb
+
+deb-test: deb ## installs the package into a folder of its own and starts a node from there
+	@./packaging/deb/test.sh
 
 check: setup ## formatting and lints
 	$(CARGO) fmt --check

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Installs the package into a folder of its own, starts the node from there with the sample of a private network on
+# loopback, asks it, ends it and takes the package away again: `test.sh [PACKAGE]`. Nothing outside of the folder is
+# touched. As root dpkg does the work, its scripts included; else the package is only unpacked, and it says so.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/../.." && pwd)
+package=${1:-$(ls -t "$here"/target/deb/bitmarkd_*.deb 2>/dev/null | head -1)}
+[ -f "$package" ] || { echo "no package; \`make deb\` builds it" >&2; exit 1; }
+root=$(mktemp -d /tmp/bitmarkd-deb.XXXXXX)
+node=
+finish() {
+  status=$?
+  [ -z "$node" ] || kill -KILL "$node" 2>/dev/null || true
+  if [ $status != 0 ]; then cat "$root"/var/lib/bitmarkd/log/*.log "$root/output.txt" 2>/dev/null | tail -40 >&2 || true; fi
+  rm -rf "$root"
+  exit $status
+}
+trap finish EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+for wanted in libc6 libzmq5; do
+  grep -q "\b$wanted\b" <<< "$(dpkg-deb -f "$package" Depends)" || fail "the package does not depend on $wanted"
+done
+
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$root/var/lib/dpkg" "$root/etc"
+  touch "$root/var/lib/dpkg/status" "$root/etc/passwd" "$root/etc/group" "$root/etc/shadow" "$root/etc/gshadow"
+  # An empty root has none of the libraries; the programs run with those of this machine.
+  in_root() { dpkg --root="$root" --force-script-chrootless --force-depends "$@" >"$root/dpkg.txt" 2>&1 || { cat "$root/dpkg.txt" >&2; fail "dpkg $1"; }; }
+  in_root --install "$package"
+  grep -q '^bitmarkd:.*:/var/lib/bitmarkd:/usr/sbin/nologin$' "$root/etc/passwd" || fail "there is no user bitmarkd"
+  [ "$(stat -c '%a' "$root/var/lib/bitmarkd")" = 700 ] || fail "the node's folder is not for its owner alone"
+  [ "$(stat -c '%u' "$root/var/lib/bitmarkd")" = "$(awk -F: '/^bitmarkd:/ { print $3 }' "$root/etc/passwd")" ] || fail "the node's folder is not the node's"
+  [ ! -e "$root/etc/systemd/system/multi-user.target.wants/bitmarkd.service" ] || fail "the service is enabled"
+else
+  echo "not root: the package is unpacked, its scripts are not tried"
+  dpkg-deb -x "$package" "$root"
+  mkdir -p -m 0700 "$root/var/lib/bitmarkd"
+fi
+
+bin=$root/usr/bin
+for name in bitmarkd bitmark-cli recorderd; do "$bin/$name" --version >/dev/null || fail "$name does not run"; done
+[ -f "$root/usr/lib/systemd/system/bitmarkd.service" ] || fail "there is no unit"
+cmp -s "$root/etc/bitmarkd/bitmarkd.toml" "$here/packaging/config/public-node.toml" || fail "there is no configuration"
+
+"$bin/bitmarkd" --quiet make-certs --directory "$root/var/lib" --name bitmarkd --chain devnet --hosts localhost
+
+# Ports that nobody has at the moment stand for those of the sample.
+taken=" "
+free_port() {
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    case "$taken" in *" $port "*) continue ;; esac
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then taken="$taken$port "; return; fi
+  done
+}
+config=$root/etc/bitmarkd/private.toml
+sed "s#\"/var/lib/bitmarkd\"#\"$root/var/lib/bitmarkd\"#" "$root/usr/share/doc/bitmarkd/examples/private-network.toml" > "$config"
+for sample in 2130 2132 2136 2140 2141; do
+  free_port
+  sed -i "s/127\.0\.0\.1:$sample\b/127.0.0.1:$port/" "$config"
+  if [ $sample = 2132 ]; then explorer=$port; fi
+done
+
+"$bin/bitmarkd" --config-file "$config" start >"$root/output.txt" 2>&1 &
+node=$!
+get() { exec 3<>"/dev/tcp/127.0.0.1/$explorer"; printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$1" >&3; cat <&3; exec 3>&-; }
+ctl() { "$bin/bitmarkd" --config-file "$config" ctl "$@"; }
+started=
+for _ in $(seq 100); do
+  kill -0 "$node" 2>/dev/null || fail "the node ended"
+  if ctl status >/dev/null 2>&1 && (get /healthz) >"$root/health.txt" 2>/dev/null; then started=yes; break; fi
+  sleep 0.1
+done
+[ -n "$started" ] || fail "the node does not answer"
+grep -q '"chain": "devnet"' <<< "$(ctl --json status)" || fail "the node is of another chain"
+head -1 "$root/health.txt" | grep -q ' 200 ' || fail "/healthz"
+# Alone it is not in step with anybody.
+grep -q '^HTTP.* 503 ' <<< "$(get /readyz)" || fail "/readyz"
+grep -q '^bitmarkd_height' <<< "$(get /metrics)" || fail "/metrics"
+
+kill -TERM "$node"
+wait "$node" || fail "the node did not end cleanly"
+node=
+
+# A backup as docs/operators.md has it: the folder of a stopped node, copied.
+cp -a "$root/var/lib/bitmarkd" "$root/backup"
+rm -r "$root/var/lib/bitmarkd"
+mv "$root/backup" "$root/var/lib/bitmarkd"
+"$bin/bitmarkd" --config-file "$config" rebuild >/dev/null || fail "the copied store does not open"
+
+if [ "$(id -u)" = 0 ]; then
+  in_root --purge bitmarkd
+  [ ! -e "$bin/bitmarkd" ] || fail "the program is still there"
+  [ ! -e "$root/etc/bitmarkd/bitmarkd.toml" ] || fail "the configuration is still there"
+  [ -f "$root/var/lib/bitmarkd/proof.sign" ] || fail "the keys are gone"
+fi
+echo "PASSED: $(basename "$package")"
