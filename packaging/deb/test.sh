@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Installs the package into a folder of its own, starts the node from there with the sample of a private network on
-# loopback, asks it, ends it and takes the package away again: `test.sh [PACKAGE]`. Nothing outside of the folder is
+# Installs the package into a folder of its own, starts two nodes from there with the sample of a private network on
+# loopback until they are in step, ends them and takes the package away again: `test.sh [PACKAGE]`. Nothing outside of the folder is
 # touched. As root dpkg does the work, its scripts included; else the package is only unpacked, and it says so.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 package=${1:-$(ls -t "$here"/target/deb/bitmarkd_*.deb 2>/dev/null | head -1)}
 [ -f "$package" ] || { echo "no package; \`make deb\` builds it" >&2; exit 1; }
 root=$(mktemp -d /tmp/bitmarkd-deb.XXXXXX)
-node=
+nodes=()
 finish() {
   status=$?
-  [ -z "$node" ] || kill -KILL "$node" 2>/dev/null || true
-  if [ $status != 0 ]; then cat "$root"/var/lib/bitmarkd/log/*.log "$root/output.txt" 2>/dev/null | tail -40 >&2 || true; fi
+  [ ${#nodes[@]} = 0 ] || kill -KILL "${nodes[@]}" 2>/dev/null || true
+  if [ $status != 0 ]; then cat "$root"/var/lib/*/log/*.log "$root/output.txt" 2>/dev/null | tail -40 >&2 || true; fi
   rm -rf "$root"
   exit $status
 }
@@ -43,9 +43,7 @@ for name in bitmarkd bitmark-cli recorderd; do "$bin/$name" --version >/dev/null
 [ -f "$root/usr/lib/systemd/system/bitmarkd.service" ] || fail "there is no unit"
 cmp -s "$root/etc/bitmarkd/bitmarkd.toml" "$here/packaging/config/public-node.toml" || fail "there is no configuration"
 
-"$bin/bitmarkd" --quiet make-certs --directory "$root/var/lib" --name bitmarkd --chain devnet --hosts localhost
-
-# Ports that nobody has at the moment stand for those of the sample.
+# Two nodes, the second knows the first. Ports that nobody has at the moment stand for those of the sample.
 taken=" "
 free_port() {
   while :; do
@@ -54,34 +52,47 @@ free_port() {
     if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then taken="$taken$port "; return; fi
   done
 }
-config=$root/etc/bitmarkd/private.toml
-sed "s#\"/var/lib/bitmarkd\"#\"$root/var/lib/bitmarkd\"#" "$root/usr/share/doc/bitmarkd/examples/private-network.toml" > "$config"
-for sample in 2130 2132 2136 2140 2141; do
-  free_port
-  sed -i "s/127\.0\.0\.1:$sample\b/127.0.0.1:$port/" "$config"
-  if [ $sample = 2132 ]; then explorer=$port; fi
-done
+# configure NAME: keys in /var/lib/NAME, the sample in /etc/bitmarkd/private-NAME.toml.
+configure() {
+  "$bin/bitmarkd" --quiet make-certs --directory "$root/var/lib" --name "$1" --chain devnet --hosts localhost
+  sed "s#\"/var/lib/bitmarkd\"#\"$root/var/lib/$1\"#" "$root/usr/share/doc/bitmarkd/examples/private-network.toml" > "$root/etc/bitmarkd/private-$1.toml"
+  for sample in 2130 2132 2136 2140 2141; do
+    free_port
+    sed -i "s/127\.0\.0\.1:$sample\b/127.0.0.1:$port/" "$root/etc/bitmarkd/private-$1.toml"
+    case $sample in 2132) explorer=$port ;; 2136) peer=$port ;; esac
+  done
+}
+configure other
+printf '[[peering.connect]]\npublic_key = "%s"\naddress = "127.0.0.1:%s"\n' "$(cut -d: -f2 "$root/var/lib/other/peer.public")" "$peer" > "$root/connect.toml"
+configure bitmarkd
+config=$root/etc/bitmarkd/private-bitmarkd.toml
+cat "$root/connect.toml" >> "$config"
 
-"$bin/bitmarkd" --config-file "$config" start >"$root/output.txt" 2>&1 &
-node=$!
-get() { exec 3<>"/dev/tcp/127.0.0.1/$explorer"; printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$1" >&3; cat <&3; exec 3>&-; }
+start() { "$bin/bitmarkd" --config-file "$1" start >>"$root/output.txt" 2>&1 & nodes+=($!); }
 ctl() { "$bin/bitmarkd" --config-file "$config" ctl "$@"; }
-started=
-for _ in $(seq 100); do
-  kill -0 "$node" 2>/dev/null || fail "the node ended"
-  if ctl status >/dev/null 2>&1 && (get /healthz) >"$root/health.txt" 2>/dev/null; then started=yes; break; fi
-  sleep 0.1
-done
-[ -n "$started" ] || fail "the node does not answer"
-grep -q '"chain": "devnet"' <<< "$(ctl --json status)" || fail "the node is of another chain"
-head -1 "$root/health.txt" | grep -q ' 200 ' || fail "/healthz"
+get() { exec 3<>"/dev/tcp/127.0.0.1/$explorer"; printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$1" >&3; cat <&3; exec 3>&-; }
+# wait_for PATH STATUS
+wait_for() {
+  for _ in $(seq 300); do
+    kill -0 "${nodes[@]}" 2>/dev/null || fail "a node ended"
+    if grep -q "^HTTP.* $2 " <<< "$( (get "$1") 2>/dev/null)"; then return; fi
+    sleep 0.1
+  done
+  fail "$1 does not answer $2"
+}
+start "$config"
+wait_for /healthz 200
 # Alone it is not in step with anybody.
-grep -q '^HTTP.* 503 ' <<< "$(get /readyz)" || fail "/readyz"
+wait_for /readyz 503
+grep -q '"chain": "devnet"' <<< "$(ctl --json status)" || fail "the node is of another chain"
 grep -q '^bitmarkd_height' <<< "$(get /metrics)" || fail "/metrics"
+start "$root/etc/bitmarkd/private-other.toml"
+wait_for /readyz 200
+grep -q '^mode *Normal' <<< "$(ctl status)" || fail "ready, and not in mode Normal"
 
-kill -TERM "$node"
-wait "$node" || fail "the node did not end cleanly"
-node=
+kill -TERM "${nodes[@]}"
+for node in "${nodes[@]}"; do wait "$node" || fail "a node did not end cleanly"; done
+nodes=()
 
 # A backup as docs/operators.md has it: the folder of a stopped node, copied.
 cp -a "$root/var/lib/bitmarkd" "$root/backup"
