@@ -1,12 +1,10 @@
 //! The services of a whole node: the configuration, the node and the sockets joined.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use bitmarkd::cli::daemon::testnet::make::{self, Plan};
 use bitmarkd::cli::daemon::testnet::ports::Ports;
 use bitmarkd::node::Node;
-use bitmarkd::shell::files::certificate::Certificate;
 use bitmarkd::shell::files::config::{Config, Variables};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,12 +33,8 @@ fn prepared() -> (TempDir, Config) {
     ];
     config.https_rpc.listen = vec![listen(format!("127.0.0.1:{https}"))];
     config.https_rpc.allow.details = vec!["127.0.0.1".parse().unwrap()];
+    config.https_rpc.allow.peers.clear();
     (folder, config)
-}
-
-fn make_certificate(certificate: &Path, key: &Path) {
-    let made = Certificate::generate(&[], SystemTime::now()).unwrap();
-    made.write(certificate, key).unwrap();
 }
 
 /// Over HTTPS; `start` is the start of the head.
@@ -57,10 +51,6 @@ fn get(node: &Node, path: &str) -> String {
 #[test]
 fn a_node_answers_its_clients_over_tls_and_https() {
     let (_folder, config) = prepared();
-    make_certificate(
-        &config.client_rpc.certificate,
-        &config.client_rpc.private_key,
-    );
     let mut node = Node::start(&config, None, None).unwrap();
     assert_eq!((node.bindings.rpc.len(), node.bindings.https.len()), (2, 1));
     let kept: Vec<_> = node.bindings.rpc.iter().copied().map(tcp).collect();
@@ -106,6 +96,7 @@ fn a_node_answers_its_clients_over_tls_and_https() {
 #[test]
 fn a_node_without_the_certificate_says_what_to_do() {
     let (_folder, config) = prepared();
+    std::fs::remove_file(&config.client_rpc.certificate).unwrap();
     let error = Node::start(&config, None, None).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.starts_with("client_rpc.certificate: "), "{text}");
