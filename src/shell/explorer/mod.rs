@@ -2,10 +2,10 @@
 //! plain on loopback, over TLS where there is a certificate. It asks and shows; it decides nothing
 //! and changes nothing. Everything it serves is in the program itself.
 //!
-//! Bounds: [`CONNECTIONS_MAX`] connections, of which [`live::LISTENERS_MAX`] may follow what
+//! Bounds: [`CONNECTIONS_MAX`] connections, of which `live::LISTENERS_MAX` may follow what
 //! changes; [`HEAD_BYTES`] for the head of a request and [`URL_BYTES`] for its address;
 //! [`HEAD_WAIT`] until a head is there (also the longest pause between two requests),
-//! [`HANDSHAKE_WAIT`] for the handshake, [`timed::WRITE_WAIT`] for a client that does not read.
+//! [`HANDSHAKE_WAIT`] for the handshake, `timed::WRITE_WAIT` for a client that does not read.
 
 mod live;
 mod metrics;

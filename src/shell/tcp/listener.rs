@@ -3,7 +3,7 @@
 //! An IPv6 socket leaves IPv4 alone, so both families can have the same port. A socket that cannot be
 //! bound is logged and the others run. Dropping the future of [`serve`] closes everything.
 //!
-//! Bounds: [`BACKLOG`] newcomers wait in the system; the connections are bounded by their places.
+//! Bounds: `BACKLOG` newcomers wait in the system; the connections are bounded by their places.
 
 use std::future::Future;
 use std::io;
