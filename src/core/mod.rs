@@ -28,3 +28,10 @@ pub mod timing;
 pub mod title;
 pub mod upstream;
 pub mod wire;
+
+/// What peers and clients are told as version: fixed when the program is built, as in the reference
+/// (`proto/peer.md`, 2; `proto/rpc.md`, 4).
+pub const PROTOCOL_VERSION: &str = match option_env!("BITMARKD_PROTOCOL_VERSION") {
+    Some(version) => version,
+    None => "zero",
+};

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{PROTOCOL_VERSION, Shown};
+use super::Shown;
+use crate::core::PROTOCOL_VERSION;
 use crate::core::chain::Chain;
 use crate::core::engine::{Input, source_of};
 use crate::core::keys::PeerPublicKey;

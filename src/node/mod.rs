@@ -48,12 +48,6 @@ use crate::shell::zmq::{Access, AccessThread, Context};
 pub use setup::caps;
 pub use storage::{Storage, rebuild as rebuild_store};
 
-/// What `I` gives as version: fixed when the program is built, as in the reference.
-pub const PROTOCOL_VERSION: &str = match option_env!("BITMARKD_PROTOCOL_VERSION") {
-    Some(version) => version,
-    None => "zero",
-};
-
 /// Inputs that wait for the owner. More than requests can be open at a time.
 const OWNER_QUEUE: usize = 16_384;
 /// Requests for blocks and digests that wait.

@@ -7,14 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha3::{Digest as _, Sha3_512};
 
-use super::Output;
-use super::chain;
+use super::carrier::{Carrier, Issued, Registration, Wait};
 use super::identity::Signer;
-use super::target::{Node, Target};
-use crate::core::block::difficulty::issue_target;
+use super::target::Target;
+use super::{Output, wallet};
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::{Account, PrivateKey};
 use crate::core::mining::proof::{ClientNonce, NonceSearch, expected_attempts};
@@ -39,6 +38,10 @@ pub struct Args {
     /// How many bitmarks are issued.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     quantity: u32,
+    /// Show what is to be paid in coins in place of doing the proof of work: for bitmarks of an
+    /// asset that is confirmed already, over JSON-RPC.
+    #[arg(long, conflicts_with = "wait")]
+    payment: bool,
     /// Follow the chain until all of it is confirmed.
     #[arg(long)]
     wait: bool,
@@ -53,9 +56,18 @@ pub struct Args {
 
 /// Issues that are paid for together.
 struct Set {
+    issues: Vec<Record>,
     ids: Vec<TxId>,
-    packed: Vec<u8>,
     pay_id: PayId,
+}
+
+/// How a set was paid for, or is to be.
+struct Paid {
+    pay_id: PayId,
+    issued: Issued,
+    nonce: Option<ClientNonce>,
+    /// What the node said of the proof.
+    status: String,
 }
 
 /// The fingerprint of a file's content (`proto/rpc.md`, section 8).
@@ -106,7 +118,8 @@ fn issue_sets(
     most: usize,
 ) -> anyhow::Result<Vec<Set>> {
     let base = first_nonce(SystemTime::now())?;
-    let mut issues = Vec::new();
+    let mut sets = Vec::new();
+    let mut set = Vec::new();
     for index in 0..u64::from(quantity) {
         let mut issue = Record::BitmarkIssue(BitmarkIssue {
             asset_id,
@@ -114,30 +127,108 @@ fn issue_sets(
             nonce: base.wrapping_add(index),
             signature: Vec::new(),
         });
-        issues.push(record::sign(&mut issue, key)?);
+        record::sign(&mut issue, key)?;
+        set.push(issue);
+        if set.len() == most {
+            sets.push(Set::of(std::mem::take(&mut set)));
+        }
     }
-    Ok(issues
-        .chunks(most)
-        .map(|chunk| Set {
-            ids: chunk.iter().map(|packed| TxId::of(packed)).collect(),
-            packed: chunk.concat(),
-            pay_id: PayId::of(chunk.iter().map(Vec::as_slice)),
-        })
-        .collect())
+    if !set.is_empty() {
+        sets.push(Set::of(set));
+    }
+    Ok(sets)
+}
+
+impl Set {
+    fn of(issues: Vec<Record>) -> Self {
+        let packed: Vec<Vec<u8>> = issues.iter().map(Record::pack_unchecked).collect();
+        Self {
+            ids: packed.iter().map(|packed| TxId::of(packed)).collect(),
+            pay_id: PayId::of(packed.iter().map(Vec::as_slice)),
+            issues,
+        }
+    }
+}
+
+impl Paid {
+    /// The members that the reference's client shows (`proto/rpc.md`, section 8).
+    fn enter(&self, value: &mut Value, testing: bool) -> anyhow::Result<()> {
+        value["payId"] = json!(self.pay_id);
+        value["payNonce"] = json!(self.issued.pay_nonce);
+        value["difficulty"] = json!(self.issued.target.to_text());
+        let nonce = self
+            .nonce
+            .as_ref()
+            .map(|nonce| hex::encode(nonce.as_bytes()));
+        value["submittedNonce"] = json!(nonce.unwrap_or_default());
+        value["proofStatus"] = json!(self.status);
+        if self.nonce.is_none() {
+            wallet::enter(value, &self.pay_id, &self.issued.payments, testing)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends a set and pays for it with a proof of work, or learns what else is to be paid.
+fn pay_for(
+    node: &mut dyn Carrier,
+    set: &Set,
+    by_coins: bool,
+    output: Output,
+) -> anyhow::Result<Paid> {
+    let issued = node.issue(&set.issues)?;
+    let pay_id = set.pay_id;
+    if by_coins {
+        if issued.payments.is_null() {
+            bail!(
+                "the node names no fees for these bitmarks: the asset must be confirmed, and the node asked over JSON-RPC; leave out --payment, and the proof of work pays"
+            );
+        }
+        return Ok(Paid {
+            pay_id,
+            issued,
+            nonce: None,
+            status: "NotFound".to_owned(),
+        });
+    }
+    let nonce = prove(&pay_id, &issued, output)?;
+    let status = node.prove(&pay_id, &nonce)?;
+    if status == "Invalid" {
+        bail!("the node refuses the proof of work for payment id {pay_id}; try again");
+    }
+    Ok(Paid {
+        pay_id,
+        issued,
+        nonce: Some(nonce),
+        status,
+    })
+}
+
+/// What the node knows of the asset must be what is meant.
+fn must_be_the_same(
+    node: &mut dyn Carrier,
+    fingerprint: &str,
+    name: &str,
+    metadata: &[u8],
+) -> anyhow::Result<bool> {
+    if !node.knows_assets() {
+        return Ok(false);
+    }
+    let Some(found) = node.registration(fingerprint)? else {
+        return Ok(false);
+    };
+    match other_registration(&found, name, metadata) {
+        Some(difference) => {
+            bail!("{difference}; nothing was sent. Give the same name and metadata")
+        }
+        None => Ok(true),
+    }
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let network = args.target.network()?;
     let key = args.signer.key(network.as_ref())?;
     let owner = key.account().context("this identity cannot sign")?;
-    let node = args.target.dial()?;
-    let chain = node.chain();
-    if owner.testing != chain.testing {
-        bail!(
-            "the identity is of the other network than chain {}",
-            chain.name
-        );
-    }
     let fingerprint = match (&args.fingerprint, &args.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => fingerprint_of(path)?,
@@ -151,44 +242,77 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         registrant: owner,
         signature: Vec::new(),
     });
-    let packed_asset = record::sign(&mut asset, &key)?;
+    record::sign(&mut asset, &key)?;
     let asset_id = AssetId::of(fingerprint.as_bytes());
-    let sets = issue_sets(&key, owner, asset_id, args.quantity, chain.rules.issues_max)?;
 
+    let mut node = args.target.carrier(output)?;
+    let node = node.as_mut();
+    let chain = node.chain();
+    if owner.testing != chain.testing {
+        bail!(
+            "the identity is of the other network than chain {}",
+            chain.name
+        );
+    }
+    let sets = issue_sets(&key, owner, asset_id, args.quantity, chain.rules.issues_max)?;
     let from = node.must_be_normal()?.height;
+    let is_known = must_be_the_same(node, &fingerprint, &args.name, &metadata)?;
+    let mut paid = Vec::new();
     for set in &sets {
-        // With each set, so that an asset that ran out meanwhile is there again.
-        node.push("assets", std::slice::from_ref(&packed_asset))?;
-        node.push("issues", std::slice::from_ref(&set.packed))?;
-        let nonce = prove(&node, set, output)?;
-        let proof = [set.pay_id.0.as_slice(), nonce.as_bytes()].concat();
-        node.push("proof", &[proof])?;
+        if !is_known {
+            // With each set, so that an asset that ran out meanwhile is there again.
+            node.register(&asset)?;
+        }
+        paid.push(pay_for(node, set, args.payment, output)?);
     }
     let ids: Vec<TxId> = sets.iter().flat_map(|set| set.ids.clone()).collect();
-    let pay_ids: Vec<PayId> = sets.iter().map(|set| set.pay_id).collect();
-    let value = json!({
-        "assetId": asset_id,
-        "fingerprint": fingerprint,
-        "owner": owner,
-        "issueIds": ids,
-        "payIds": pay_ids,
-    });
+    let mut value = json!({"assetId": asset_id, "issueIds": ids});
+    if let Some(first) = paid.first() {
+        first.enter(&mut value, chain.testing)?;
+    }
+    value["fingerprint"] = json!(fingerprint);
+    value["owner"] = json!(owner);
+    value["payIds"] = sets.iter().map(|set| json!(set.pay_id)).collect();
     let mut lines = vec![format!("asset {asset_id}"), format!("owner {owner}")];
     lines.extend(ids.iter().map(|id| format!("issue {id}")));
+    if args.payment {
+        for paid in &paid {
+            lines.push(wallet::text(
+                &paid.pay_id,
+                &paid.issued.payments,
+                chain.testing,
+            )?);
+        }
+        if paid.len() > 1 {
+            let mut all = Vec::new();
+            for paid in &paid {
+                let mut one = json!({});
+                paid.enter(&mut one, chain.testing)?;
+                all.push(one);
+            }
+            value["sets"] = Value::Array(all);
+        }
+    }
     if !args.wait {
-        lines.push("received; follow it with `bitmark-cli status TXID`".to_owned());
+        let seen = match paid.first().map(|paid| paid.status.as_str()) {
+            Some("Accepted") => "accepted",
+            _ => "received",
+        };
+        lines.push(format!("{seen}; follow it with `bitmark-cli status TXID`"));
         output.show(&value, lines.join("\n"));
         return Ok(());
     }
     output.part(lines.join("\n"));
     output.note("sent; waiting for the blocks with it");
     let timeout = Duration::from_secs(args.timeout);
-    let waited = chain::wait_for(&node, from, &ids, timeout, |text| output.note(text))?;
-    let mut value = waited.enter(value)?;
+    let mut wait = Wait::new(from, ids);
+    wait.run(node, timeout, |text| output.note(text))?;
+    let mut value = wait.enter(value)?;
     // The issues are confirmed by now, whatever the asset is called.
-    match chain::registration(&node, &asset_id) {
-        Ok(Some((block, found))) => {
-            if let Some(warning) = other_registration(block, &found, &args.name, &metadata) {
+    match node.registration(&fingerprint) {
+        Ok(Some(found)) => {
+            if let Some(warning) = other_registration(&found, &args.name, &metadata) {
+                let warning = format!("{warning}; that stays, and the bitmarks are issued on it");
                 output.note(format!("warning: {warning}"));
                 value["warning"] = json!(warning);
             }
@@ -198,36 +322,33 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
             "under which name the asset is registered could not be looked up: {error:#}"
         )),
     }
-    let last = waited.last_block();
+    let last = wait.last_block();
     output.show(&value, format!("confirmed, the last in block {last}"));
     Ok(())
 }
 
 /// What to tell when an asset is registered under another name or with other metadata than meant.
-fn other_registration(
-    block: u64,
-    found: &AssetData,
-    name: &str,
-    metadata: &[u8],
-) -> Option<String> {
-    let registered = String::from_utf8_lossy(&found.name);
-    let what = if found.name != name.as_bytes() {
+fn other_registration(found: &Registration, name: &str, metadata: &[u8]) -> Option<String> {
+    let asset = &found.asset;
+    let registered = String::from_utf8_lossy(&asset.name);
+    let what = if asset.name != name.as_bytes() {
         format!("under another name, {registered:?}")
-    } else if found.metadata != metadata {
+    } else if asset.metadata != metadata {
         "with other metadata".to_owned()
     } else {
         return None;
     };
+    let place = found.block.map(|block| format!(" in block {block}"));
     Some(format!(
-        "this fingerprint was registered {what}, by {} in block {block}; that stays, and the bitmarks are issued on it",
-        found.registrant
+        "this fingerprint was registered {what}, by {}{}",
+        asset.registrant,
+        place.unwrap_or_default()
     ))
 }
 
 /// Finds the proof for a set on all cores.
-fn prove(node: &Node, set: &Set, output: Output) -> anyhow::Result<ClientNonce> {
-    let pay_nonce = chain::pay_nonce(node)?;
-    let target = issue_target(node.chain(), set.ids.len());
+fn prove(pay_id: &PayId, issued: &Issued, output: Output) -> anyhow::Result<ClientNonce> {
+    let (pay_nonce, target) = (issued.pay_nonce, issued.target);
     let expected = expected_attempts(&target);
     let bar = bar(expected, output);
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -236,7 +357,7 @@ fn prove(node: &Node, set: &Set, output: Output) -> anyhow::Result<ClientNonce> 
     let found = Mutex::new(None);
     std::thread::scope(|scope| {
         for index in 0..workers {
-            let mut search = NonceSearch::part(&set.pay_id, &pay_nonce, target, index, workers);
+            let mut search = NonceSearch::part(pay_id, &pay_nonce, target, index, workers);
             let (over, tried, found, bar) = (&over, &tried, &found, &bar);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
@@ -302,13 +423,15 @@ mod tests {
             registrant: key.account().unwrap(),
             signature: Vec::new(),
         };
-        let told = |name, metadata| other_registration(7, &asset, name, metadata);
+        let found = Registration {
+            asset,
+            block: Some(7),
+        };
+        let told = |name, metadata: &[u8]| other_registration(&found, name, metadata);
         assert_eq!(told("one", b"k\0v"), None);
-        assert!(
-            told("two", b"k\0v")
-                .unwrap()
-                .contains("another name, \"one\"")
-        );
+        let other = told("two", b"k\0v").unwrap();
+        assert!(other.contains("another name, \"one\""), "{other}");
+        assert!(other.ends_with("in block 7"), "{other}");
         assert!(told("one", b"").unwrap().contains("other metadata"));
     }
 }

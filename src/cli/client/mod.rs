@@ -1,20 +1,25 @@
-//! `bitmark-cli`: a client over the ZeroMQ command protocol.
+//! `bitmark-cli`: a client over the ZeroMQ command protocol or over JSON-RPC.
 //!
 //! Exit status: 0 done; 1 an error, which is told; 2 wrong usage; 3 the node is not in mode Normal
 //! and nothing was sent; 4 the time was over, and the last state seen is told.
 
 mod arguments;
+mod call;
+pub mod carrier;
 mod chain;
 mod create;
 mod decode;
+mod home;
 pub mod identity;
 pub mod network;
 mod peer;
+mod progress;
 mod push;
 mod target;
 mod title;
 mod trace;
 mod transfer;
+mod wallet;
 mod watch;
 
 pub use chain::shown;
@@ -56,7 +61,7 @@ impl Exit {
 #[command(
     name = "bitmark-cli",
     version,
-    about = "A client of Bitmark nodes over their ZeroMQ command protocol."
+    about = "A client of Bitmark nodes, over their ZeroMQ command protocol or over JSON-RPC."
 )]
 pub struct Cli {
     /// Print JSON instead of text for people.
@@ -76,14 +81,21 @@ enum Command {
     Create(create::Args),
     /// Give a bitmark to somebody else.
     Transfer(transfer::Args),
-    /// Agree to a transfer that somebody else signed.
+    /// Give a block, and the fees it earns, to somebody else, who must agree.
+    BlockTransfer(transfer::BlockArgs),
+    /// Agree to a transfer of a bitmark or of a block that somebody else signed.
+    #[command(visible_alias = "block-countersign")]
     Countersign(transfer::CountersignArgs),
     /// Make a node of a test network believe that a payment was seen.
     Pay(transfer::PayArgs),
-    /// The way of a bitmark from its issue on, from the blocks of a node.
+    /// The way of a bitmark from its issue on.
     Provenance(trace::ProvenanceArgs),
     /// Whether a transaction is confirmed.
     Status(trace::StatusArgs),
+    /// What an account owns.
+    Owned(trace::OwnedArgs),
+    /// Call any method of a node's JSON-RPC service and show the result.
+    Call(call::Args),
     /// Make a proof of title to a bitmark, which needs no node to be verified.
     Prove(title::ProveArgs),
     /// Check a proof of title, without any node: who owns what, up to which block.
@@ -132,10 +144,13 @@ pub fn run(cli: Cli) -> u8 {
         Command::Identity(args) => identity::run(args, output),
         Command::Create(args) => create::run(&args, output),
         Command::Transfer(args) => transfer::run(&args, output),
+        Command::BlockTransfer(args) => transfer::block(&args, output),
         Command::Countersign(args) => transfer::countersign(&args, output),
         Command::Pay(args) => transfer::pay(&args, output),
         Command::Provenance(args) => trace::provenance(&args, output),
         Command::Status(args) => trace::status(&args, output),
+        Command::Owned(args) => trace::owned(&args, output),
+        Command::Call(args) => call::run(&args, output),
         Command::Prove(args) => title::prove(&args, output),
         Command::Verify(args) => title::verify(&args, output),
         Command::Decode(args) => decode::run(&args, output),

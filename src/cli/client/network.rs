@@ -40,6 +40,9 @@ pub struct NodeEntry {
     /// JSON-RPC over TLS, both families.
     #[serde(default)]
     pub rpc: Vec<String>,
+    /// SHA3-256 of the certificate that the two above and below show, 64 hex digits.
+    #[serde(default)]
+    pub rpc_fingerprint: String,
     /// The same over HTTPS.
     #[serde(default)]
     pub https: String,

@@ -111,7 +111,7 @@ fn listeners(texts: &[String]) -> anyhow::Result<Vec<u8>> {
 pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
     match args.command {
         PeerCommand::Info(args) => {
-            let info = args.target.dial()?.info()?;
+            let info = args.target.carrier(output)?.info()?;
             let mode = if info.normal {
                 "normal"
             } else {
@@ -126,7 +126,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             output.show(&info.json, text);
         }
         PeerCommand::Height(args) => {
-            let height = args.target.dial()?.height()?;
+            let height = args.target.carrier(output)?.info()?.height;
             output.show(&json!({"height": height}), height.to_string());
         }
         PeerCommand::Block(args) => {

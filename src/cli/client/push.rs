@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::Output;
 use super::chain;
 use super::target::Target;
+use super::{Exit, Output};
 use crate::core::block::Header;
 use crate::core::chain::Chain;
 use crate::core::id::{PayId, TxId};
@@ -173,7 +173,10 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let bytes = bytes_of(&args.file)?;
     let what = args.kind.check(service.chain, &bytes)?;
     let node = args.target.dial()?;
-    node.must_be_normal()?;
+    let info = node.info()?;
+    if !info.normal {
+        return Err(Exit::not_normal(info.height).into());
+    }
     node.push(args.kind.command(), &[bytes])?;
     output.show(
         &json!({"received": true, "what": what}),

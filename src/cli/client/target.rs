@@ -7,8 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use super::carrier::link::Link;
+use super::carrier::pins::{self, Pin};
+use super::carrier::{Carrier, Info, OverPeer, OverRpc};
 use super::network::{Network, NodeEntry};
-use super::{Exit, arguments};
+use super::{Output, arguments};
+use crate::core::announce::rpcs::Fingerprint;
 use crate::core::block::Header;
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
@@ -16,27 +20,54 @@ use crate::core::keys::PeerPublicKey;
 use crate::shell::zmq::requester::{Requester, fresh_key};
 use crate::shell::zmq::{Context, Frames};
 
-/// Which node.
+/// Which node, and over which protocol it is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
-    /// Address of the node's peer service.
+    /// Address of the node's peer service: the ZeroMQ command protocol.
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
     /// The node's public key, 64 hex digits.
     #[arg(long, value_name = "HEX", value_parser = arguments::public_key)]
     server_key: Option<PeerPublicKey>,
-    /// The network: bitmark, testing, local or devnet.
+    /// Address of the node's client service: JSON-RPC over TLS.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["connect", "server_key"])]
+    rpc: Option<String>,
+    /// Fingerprint of its certificate, 64 hex digits; without it the one of the first visit is
+    /// kept and asked for ever after.
+    #[arg(long, value_name = "HEX", requires = "rpc", value_parser = pins::fingerprint)]
+    pin: Option<Fingerprint>,
+    /// The network: bitmark, testing, local or devnet. A node of another one is refused.
     #[arg(long, value_name = "NAME")]
     chain: Option<String>,
     /// Folder of a test network, as `testnet/run`.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["connect", "server_key", "chain"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["connect", "server_key", "rpc", "chain"])]
     network: Option<PathBuf>,
     /// Which node of the test network; the first unless given.
     #[arg(long, value_name = "NAME", requires = "network")]
     node: Option<String>,
+    /// How the node of the test network is asked.
+    #[arg(
+        long,
+        value_name = "PROTOCOL",
+        requires = "network",
+        default_value = "peer"
+    )]
+    over: Over,
     /// How long an answer may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     answer_within: u64,
+    /// Show each JSON-RPC request and reply on standard error.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Over {
+    /// The ZeroMQ command protocol of the peer service.
+    Peer,
+    /// JSON-RPC over TLS.
+    Rpc,
 }
 
 /// A service to dial.
@@ -116,7 +147,7 @@ impl Target {
         let (Some(at), Some(key), Some(name)) = (&self.connect, &self.server_key, &self.chain)
         else {
             bail!(
-                "which node? give --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
+                "which node? give --rpc HOST:PORT, or --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
             );
         };
         Ok(Service {
@@ -132,11 +163,16 @@ impl Target {
         Duration::from_secs(self.answer_within.max(1))
     }
 
-    /// Dials the node's peer service.
+    /// Dials the node's peer service, for what the command protocol alone can do.
     ///
     /// # Errors
     /// Too little was given, or no socket.
     pub fn dial(&self) -> anyhow::Result<Node> {
+        if self.rpc.is_some() || self.over == Over::Rpc {
+            bail!(
+                "this needs the ZeroMQ command protocol: name the node's peer service with --connect and --server-key"
+            );
+        }
         let service = self.service(Which::Peer)?;
         let context = Context::new()?;
         let requester = Requester::dial(
@@ -152,17 +188,58 @@ impl Target {
             _context: context,
         })
     }
-}
 
-/// What a node says of itself.
-#[derive(Debug, Clone)]
-pub struct Info {
-    /// All of it.
-    pub json: Value,
-    /// Mode Normal.
-    pub normal: bool,
-    /// Its height.
-    pub height: u64,
+    /// The link to the node's JSON-RPC service; nothing when the command protocol is meant.
+    fn link(&self) -> anyhow::Result<Option<Link>> {
+        let (address, pin) = if let Some(address) = &self.rpc {
+            let folder = super::home::folder().ok();
+            let pin = self
+                .pin
+                .map_or_else(|| Pin::in_folder(folder.as_deref()), Pin::Exactly);
+            (address.clone(), pin)
+        } else if self.over == Over::Rpc {
+            let node = self.node()?;
+            let address = node
+                .rpc
+                .first()
+                .context("this node has no JSON-RPC service")?;
+            let pin = pins::fingerprint(&node.rpc_fingerprint).map_err(anyhow::Error::msg)?;
+            (address.clone(), Pin::Exactly(pin))
+        } else {
+            return Ok(None);
+        };
+        let within = self.answer_within();
+        Ok(Some(Link::new(address, pin, within, self.verbose)))
+    }
+
+    /// The node, over JSON-RPC.
+    ///
+    /// # Errors
+    /// Another protocol was named, or nobody is there.
+    pub fn rpc(&self, output: Output) -> anyhow::Result<OverRpc> {
+        let Some(link) = self.link()? else {
+            bail!("this needs JSON-RPC: give --rpc HOST:PORT, or --network DIR --over rpc");
+        };
+        let chain = self.chain.as_deref().map(chain_named).transpose()?;
+        OverRpc::open(link, chain, output)
+    }
+
+    /// The node, over the protocol that was named.
+    ///
+    /// # Errors
+    /// Too little was given, or nobody is there.
+    pub fn carrier(&self, output: Output) -> anyhow::Result<Box<dyn Carrier>> {
+        if self.rpc.is_some() || self.over == Over::Rpc {
+            return Ok(Box::new(self.rpc(output)?));
+        }
+        let entry = self.network.is_some().then(|| self.node()).transpose()?;
+        let node = self.dial()?;
+        Ok(Box::new(OverPeer {
+            node,
+            entry,
+            output,
+        }))
+    }
 }
 
 /// A node that is asked.
@@ -221,19 +298,6 @@ impl Node {
             height: json["height"].as_u64().unwrap_or_default(),
             json,
         })
-    }
-
-    /// `I`, for who wants to send something.
-    ///
-    /// # Errors
-    /// The node is not in mode Normal: exit status 3.
-    pub fn must_be_normal(&self) -> anyhow::Result<Info> {
-        let info = self.info()?;
-        if info.normal {
-            Ok(info)
-        } else {
-            Err(Exit::not_normal(info.height).into())
-        }
     }
 
     /// `N`

@@ -6,12 +6,12 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::create::fingerprint_of;
+use super::progress::Progress;
 use super::target::{Node, Target};
 use super::{Output, arguments};
 use crate::core::block::{DigestMemory, HEADER_BYTES, digest, foundation_id};
@@ -22,8 +22,6 @@ use crate::core::title::{self, Known, Place, Says, Sound, TitleError};
 
 /// Threads that compute digests: each takes 128 MiB on the reference's chains.
 const WORKERS_MAX: usize = 4;
-/// Between two words about how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// `prove`
 #[derive(Debug, clap::Args)]
@@ -62,28 +60,6 @@ fn known(text: &str) -> Result<(u64, BlockDigest), String> {
         number.parse().map_err(|_| wanted)?,
         digest.parse().map_err(|_| wanted)?,
     ))
-}
-
-/// Says now and then how far something is, to people who watch.
-struct Progress {
-    output: Output,
-    next: Instant,
-}
-
-impl Progress {
-    fn new(output: Output) -> Self {
-        Self {
-            output,
-            next: Instant::now() + TELL_EVERY,
-        }
-    }
-
-    fn tell(&mut self, text: impl FnOnce() -> String) {
-        if Instant::now() >= self.next {
-            self.next = Instant::now() + TELL_EVERY;
-            self.output.note(text());
-        }
-    }
 }
 
 /// What is kept of a record while the chain is read from its newest block down.

@@ -1,16 +1,14 @@
-//! What the blocks of a node say about a transaction: `provenance` and `status`. The command
-//! protocol has no question for either, so the blocks are read, newest first.
+//! What a node says about a transaction or an account: `provenance`, `status` and `owned`.
 
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::chain::{self, InBlock};
-use super::target::{Node, Target};
-use super::{Output, arguments, chain::walk_down};
+use super::carrier::{Holding, Item, Step};
+use super::target::Target;
+use super::{Output, arguments};
 use crate::core::id::{AssetId, TxId};
 use crate::core::keys::Account;
 use crate::core::record::Record;
-use crate::shell::control;
 
 /// `provenance`
 #[derive(Debug, clap::Args)]
@@ -32,149 +30,131 @@ pub struct StatusArgs {
     target: Target,
 }
 
-/// All records that a provenance could need, from all blocks.
-fn all(node: &Node) -> anyhow::Result<Vec<InBlock>> {
-    let mut records = Vec::new();
-    walk_down(node, |found| {
-        records.push(found);
-        false
-    })?;
-    Ok(records)
+/// `owned`
+#[derive(Debug, clap::Args)]
+pub struct OwnedArgs {
+    /// Whose.
+    #[arg(value_name = "ACCOUNT", value_parser = arguments::account)]
+    account: Account,
+    #[command(flatten)]
+    target: Target,
 }
 
-/// The steps from a transaction back to its issue, newest first, and the asset.
-fn steps<'a>(records: &'a [InBlock], from: &TxId) -> Vec<&'a InBlock> {
-    let find = |id: &TxId| records.iter().find(|record| record.id == *id);
-    let mut steps = Vec::new();
-    let mut next = find(from);
-    while let Some(step) = next {
-        steps.push(step);
-        next = step.record.link().and_then(|link| find(&link));
-        if steps.len() > records.len() {
-            break;
-        }
-    }
-    if let Some(Record::BitmarkIssue(issue)) = steps.last().map(|step| &step.record) {
-        let asset = records.iter().find(|record| match &record.record {
-            Record::AssetData(asset) => AssetId::of(&asset.fingerprint) == issue.asset_id,
-            _ => false,
-        });
-        steps.extend(asset);
-    }
-    steps
-}
-
-/// Who owns what this transaction gave.
-///
-/// # Errors
-/// It is not confirmed, or was passed on.
-pub fn current_owner(node: &Node, id: &TxId) -> anyhow::Result<Account> {
-    let mut owner = None;
-    let mut successor = None;
-    walk_down(node, |found| {
-        if found.record.link() == Some(*id) {
-            successor = Some(found.id);
-        }
-        if found.id == *id {
-            owner = Some(*found.record.owner());
-        }
-        owner.is_some() || successor.is_some()
-    })?;
-    if let Some(successor) = successor {
-        bail!("it was passed on already, by transfer {successor}: transfer that one");
-    }
-    let Some(owner) = owner else {
-        bail!("no block of this node has transaction {id}; is it confirmed yet?");
+fn step_json(step: &Step) -> Value {
+    let data: Value = serde_json::from_str(&step.record.to_json()).unwrap_or_default();
+    let mut value = match &step.record {
+        Record::AssetData(asset) => json!({"assetId": AssetId::of(&asset.fingerprint)}),
+        _ => json!({"txId": step.id}),
     };
-    Ok(owner)
+    if let Some(block) = step.block {
+        value["block"] = json!(block);
+    }
+    value["type"] = json!(step.record.type_name());
+    value["isOwner"] = json!(step.is_owner);
+    value["data"] = data;
+    value
+}
+
+fn step_text(step: &Step) -> String {
+    let place = step
+        .block
+        .map_or_else(|| " ".repeat(12), |block| format!("block {block:6}"));
+    let id = step.id.unwrap_or_default();
+    let owner = step.record.owner();
+    match &step.record {
+        Record::AssetData(asset) => format!(
+            "{place}  asset {:?}, registered by {owner}",
+            String::from_utf8_lossy(&asset.name)
+        ),
+        Record::BitmarkIssue(_) => format!("{place}  issued to {owner} by {id}"),
+        Record::BlockFoundation(_) | Record::BaseData(_) => {
+            format!("{place}  mined by {owner}: {id}")
+        }
+        _ => format!("{place}  passed on to {owner} by {id}"),
+    }
 }
 
 pub(super) fn provenance(args: &ProvenanceArgs, output: Output) -> anyhow::Result<()> {
-    let node = args.target.dial()?;
-    let records = all(&node)?;
-    // From the newest transfer on, whichever step was named.
-    let mut newest = args.txid;
-    while let Some(next) = records
-        .iter()
-        .find(|record| record.record.link() == Some(newest))
-    {
-        newest = next.id;
+    let mut node = args.target.carrier(output)?;
+    let steps = node.steps(&args.txid)?;
+    let Some(first) = steps.first() else {
+        bail!(
+            "the chain of this node has no transaction {}; is it confirmed yet?",
+            args.txid
+        );
+    };
+    if !first.is_owner {
+        output.note("it was passed on since: `owned ACCOUNT` shows what an account owns now");
     }
-    let steps = steps(&records, &newest);
-    if steps.is_empty() {
-        bail!("no block of this node has transaction {}", args.txid);
-    }
-    let value: Vec<Value> = steps
-        .iter()
-        .map(|step| {
-            let data: Value = serde_json::from_str(&step.record.to_json()).unwrap_or_default();
-            json!({
-                "txId": step.id,
-                "block": step.block,
-                "type": step.record.type_name(),
-                "isOwner": step.id == newest,
-                "data": data,
-            })
-        })
-        .collect();
-    let lines: Vec<String> = steps
-        .iter()
-        .map(|step| match &step.record {
-            Record::AssetData(asset) => format!(
-                "block {:6}  asset {:?}, registered by {}",
-                step.block,
-                String::from_utf8_lossy(&asset.name),
-                asset.registrant
-            ),
-            Record::BitmarkIssue(issue) => {
-                format!(
-                    "block {:6}  issued to {} by {}",
-                    step.block, issue.owner, step.id
-                )
-            }
-            record => format!(
-                "block {:6}  passed on to {} by {}",
-                step.block,
-                record.owner(),
-                step.id
-            ),
-        })
-        .collect();
-    output.show(&Value::Array(value), lines.join("\n"));
+    let value = steps.iter().map(step_json).collect();
+    let lines: Vec<String> = steps.iter().map(step_text).collect();
+    output.show(&value, lines.join("\n"));
     Ok(())
 }
 
 pub(super) fn status(args: &StatusArgs, output: Output) -> anyhow::Result<()> {
-    let node = args.target.dial()?;
-    let mut block = None;
-    let height = chain::walk_down(&node, |found| {
-        if found.id == args.txid {
-            block = Some(found.block);
+    let mut node = args.target.carrier(output)?;
+    let found = node.status(&args.txid)?;
+    let mut value = json!({"txId": args.txid, "status": found.status});
+    if let Some(block) = found.block {
+        value["block"] = json!(block);
+    }
+    value["height"] = json!(found.height);
+    let text = match (found.block, found.status.as_str()) {
+        (Some(block), _) => {
+            let deep = found.height.saturating_sub(block) + 1;
+            let blocks = if deep == 1 { "block" } else { "blocks" };
+            format!("Confirmed in block {block}, {deep} {blocks} deep")
         }
-        block.is_some()
-    })?;
-    if let Some(block) = block {
-        let deep = height - block + 1;
-        let blocks = if deep == 1 { "block" } else { "blocks" };
-        output.show(
-            &json!({"txId": args.txid, "status": "Confirmed", "block": block, "height": height}),
-            format!("Confirmed in block {block}, {deep} {blocks} deep"),
-        );
-        return Ok(());
-    }
-    // In a test network the node itself can be asked.
-    if let Ok(entry) = args.target.node() {
-        let request = json!({"command": "transaction", "txId": args.txid});
-        let answer = control::call(&entry.control, &request)?;
-        let text = answer["status"].as_str().unwrap_or("Unknown").to_owned();
-        output.show(&answer, text);
-        return Ok(());
-    }
-    output.show(
-        &json!({"txId": args.txid, "status": "NotConfirmed", "height": height}),
-        format!(
-            "not confirmed up to block {height}; whether it is pending, the command protocol does not tell"
+        (None, "NotConfirmed") => format!(
+            "not confirmed up to block {}; whether it is pending, the command protocol does not tell (--rpc does)",
+            found.height
         ),
-    );
+        (None, status) => status.to_owned(),
+    };
+    output.show(&value, text);
+    Ok(())
+}
+
+fn holding_json(one: &Holding) -> Value {
+    let mut value = json!({"txId": one.tx_id, "issue": one.issue});
+    match &one.item {
+        Item::Bitmark(asset, name) => {
+            value["item"] = json!("Asset");
+            value["assetId"] = json!(asset);
+            value["name"] = json!(name);
+        }
+        Item::Block(number) => {
+            value["item"] = json!("Block");
+            value["blockNumber"] = json!(number);
+        }
+    }
+    value
+}
+
+fn holding_text(one: &Holding) -> String {
+    match &one.item {
+        Item::Bitmark(_, Some(name)) => format!("{}  {name:?}", one.tx_id),
+        Item::Bitmark(asset, None) => format!("{}  asset {asset}", one.tx_id),
+        Item::Block(number) => format!("{}  block {number}", one.tx_id),
+    }
+}
+
+pub(super) fn owned(args: &OwnedArgs, output: Output) -> anyhow::Result<()> {
+    let mut node = args.target.carrier(output)?;
+    if args.account.testing != node.chain().testing {
+        bail!(
+            "the account is of the other network than chain {}",
+            node.chain().name
+        );
+    }
+    let all = node.owned(&args.account)?;
+    let lines: Vec<String> = all.iter().map(holding_text).collect();
+    let text = if lines.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lines.join("\n")
+    };
+    output.show(&all.iter().map(holding_json).collect(), text);
     Ok(())
 }

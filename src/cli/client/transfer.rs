@@ -5,12 +5,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+use super::carrier::{Carrier, Wait};
 use super::identity::Signer;
 use super::target::Target;
-use super::{Output, arguments, chain, trace};
+use super::{Output, arguments, wallet};
+use crate::core::currency::{Currency, Payments, payments};
 use crate::core::id::{PayId, TxId};
-use crate::core::keys::Account;
-use crate::core::record::{self, BitmarkTransferCountersigned, BitmarkTransferUnratified, Record};
+use crate::core::keys::{Account, PrivateKey};
+use crate::core::record::{
+    self, BitmarkTransferCountersigned, BitmarkTransferUnratified, BlockOwnerTransfer, Record,
+};
 use crate::core::wire::varint;
 use crate::shell::control;
 
@@ -32,10 +36,31 @@ pub struct Args {
     target: Target,
 }
 
+/// `block-transfer`
+#[derive(Debug, clap::Args)]
+pub struct BlockArgs {
+    /// The block: its id, or the id of its last transfer.
+    #[arg(value_parser = arguments::tx_id)]
+    txid: TxId,
+    /// The account of the new owner.
+    #[arg(long, value_name = "ACCOUNT", value_parser = arguments::account)]
+    to: Account,
+    /// The Bitcoin address at which the new owner takes fees.
+    #[arg(long, value_name = "ADDRESS")]
+    bitcoin: String,
+    /// The Litecoin address at which the new owner takes fees.
+    #[arg(long, value_name = "ADDRESS")]
+    litecoin: String,
+    #[command(flatten)]
+    signer: Signer,
+    #[command(flatten)]
+    target: Target,
+}
+
 /// `countersign`
 #[derive(Debug, clap::Args)]
 pub struct CountersignArgs {
-    /// What `transfer` printed.
+    /// What `transfer` or `block-transfer` printed.
     #[arg(value_name = "HEX")]
     transfer: String,
     /// Follow the chain until it is confirmed.
@@ -63,19 +88,31 @@ pub struct PayArgs {
     target: Target,
 }
 
-pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let network = args.target.network()?;
-    let key = args.signer.key(network.as_ref())?;
-    let signer = key.account().context("this identity cannot sign")?;
-    let node = args.target.dial()?;
-    if args.to.testing != node.chain().testing {
+/// The key that signs and the node, once it is clear that this key may pass this on.
+fn begin(
+    signer: &Signer,
+    target: &Target,
+    link: &TxId,
+    to: &Account,
+    output: Output,
+) -> anyhow::Result<(PrivateKey, Box<dyn Carrier>)> {
+    let network = target.network()?;
+    let key = signer.key(network.as_ref())?;
+    let from = key.account().context("this identity cannot sign")?;
+    let mut node = target.carrier(output)?;
+    if to.testing != node.chain().testing {
         bail!("the new owner's account is of the other network");
     }
     node.must_be_normal()?;
-    let owner = trace::current_owner(&node, &args.txid)?;
-    if owner != signer {
-        bail!("the bitmark belongs to {owner}, this identity is {signer}");
+    let owner = node.owner_of(link)?;
+    if owner != from {
+        bail!("it belongs to {owner}, this identity is {from}");
     }
+    Ok((key, node))
+}
+
+pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
+    let (key, mut node) = begin(&args.signer, &args.target, &args.txid, &args.to, output)?;
     if args.unratified {
         let mut transfer = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
             link: args.txid,
@@ -83,9 +120,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
             owner: args.to,
             signature: Vec::new(),
         });
-        let packed = record::sign(&mut transfer, &key)?;
-        node.push("transfer", std::slice::from_ref(&packed))?;
-        let (value, text) = sent(&packed);
+        record::sign(&mut transfer, &key)?;
+        let (value, text) = send(node.as_mut(), &transfer)?;
         output.show(&value, text);
         return Ok(());
     }
@@ -97,35 +133,75 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         countersignature: Vec::new(),
     });
     record::sign_first(&mut transfer, &key);
+    show_half("transfer", &transfer, &args.to, output);
+    Ok(())
+}
+
+pub(super) fn block(args: &BlockArgs, output: Output) -> anyhow::Result<()> {
+    let addresses = Payments(
+        [
+            (Currency::Bitcoin, args.bitcoin.clone().into_bytes()),
+            (Currency::Litecoin, args.litecoin.clone().into_bytes()),
+        ]
+        .into(),
+    );
+    addresses.check(payments::VERSION, args.to.testing)?;
+    let (key, _) = begin(&args.signer, &args.target, &args.txid, &args.to, output)?;
+    let mut transfer = Record::BlockOwnerTransfer(BlockOwnerTransfer {
+        link: args.txid,
+        escrow: None,
+        version: payments::VERSION,
+        payments: addresses,
+        owner: args.to,
+        signature: Vec::new(),
+        countersignature: Vec::new(),
+    });
+    record::sign_first(&mut transfer, &key);
+    show_half("blockTransfer", &transfer, &args.to, output);
+    Ok(())
+}
+
+/// Shows a transfer that the new owner has to sign as well.
+fn show_half(name: &str, transfer: &Record, to: &Account, output: Output) {
     let half = hex::encode(transfer.countersign_message());
     output.show(
-        &json!({"transfer": half, "to": args.to}),
+        &json!({"identity": to, name: half, "to": to}),
         format!(
             "nothing was sent yet: the new owner agrees with\n  bitmark-cli countersign {half}"
         ),
     );
-    Ok(())
 }
 
-/// What is shown of a transfer that was sent: in JSON and for people.
-fn sent(packed: &[u8]) -> (Value, String) {
-    let (id, pay_id) = (TxId::of(packed), PayId::of([packed]));
-    (
-        json!({"txId": id, "payId": pay_id, "packed": hex::encode(packed)}),
+/// Sends a transfer; gives what is shown of it, in JSON and for people.
+fn send(node: &mut dyn Carrier, transfer: &Record) -> anyhow::Result<(Value, String)> {
+    let payments = node.transfer(transfer)?;
+    let packed = transfer.pack_unchecked();
+    let (id, pay_id) = (TxId::of(&packed), PayId::of([packed.as_slice()]));
+    let testing = node.chain().testing;
+    let mut value = json!({"transferId": id, "payId": pay_id});
+    wallet::enter(&mut value, &pay_id, &payments, testing)?;
+    value["txId"] = json!(id);
+    value["packed"] = json!(hex::encode(packed));
+    let text = if payments.is_null() {
         format!(
             "received: transfer {id}\nwhether it is accepted, the protocol does not tell: another transfer of the same \
              bitmark may have come first.\nIt is mined once its fee was paid under payment id {pay_id}; do not pay \
              real coins before the node shows it as pending\n\
              (in a test network: bitmark-cli status {id}, then pay --simulate {pay_id}, both with --network DIR)"
-        ),
-    )
+        )
+    } else {
+        let fees = wallet::text(&pay_id, &payments, testing)?;
+        format!("accepted: transfer {id}\nIt is mined once its fee was paid.\n{fees}")
+    };
+    Ok((value, text))
 }
 
 pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Result<()> {
     let network = args.target.network()?;
     let key = args.signer.key(network.as_ref())?;
     let signer = key.account().context("this identity cannot sign")?;
-    let node = args.target.dial()?;
+    let mut node = args.target.carrier(output)?;
+    let node = node.as_mut();
     let half = hex::decode(args.transfer.trim()).context("the transfer is hex")?;
     // The record is whole once a countersignature follows; its length is known.
     let place = [half.as_slice(), &varint::pack(64), &[0; 64]].concat();
@@ -139,21 +215,20 @@ pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Res
     }
     record::sign_second(&mut transfer, &key);
     let link = transfer.link().context("this is no transfer")?;
-    let owner = trace::current_owner(&node, &link)?;
+    let owner = node.owner_of(&link)?;
     let packed = transfer.pack(&owner)?;
     let from = node.must_be_normal()?.height;
-    node.push("transfer", std::slice::from_ref(&packed))?;
-    let (value, text) = sent(&packed);
+    let (value, text) = send(node, &transfer)?;
     if !args.wait {
         output.show(&value, text);
         return Ok(());
     }
     output.part(text);
     let timeout = Duration::from_secs(args.timeout);
-    let wanted = [TxId::of(&packed)];
-    let waited = chain::wait_for(&node, from, &wanted, timeout, |text| output.note(text))?;
-    let value = waited.enter(value)?;
-    let block = waited.last_block();
+    let mut wait = Wait::new(from, vec![TxId::of(&packed)]);
+    wait.run(node, timeout, |text| output.note(text))?;
+    let value = wait.enter(value)?;
+    let block = wait.last_block();
     output.show(&value, format!("confirmed in block {block}"));
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::core::announce::peer_file;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
 use crate::core::wire::connection::{Connection, pack_list};
 use crate::shell::control;
-use crate::shell::files::certificate::Certificate;
+use crate::shell::files::certificate::{Certificate, fingerprint_of};
 use crate::shell::files::config::Variables;
 use crate::shell::files::{atomic, identity};
 use crate::shell::zmq::requester::fresh_key;
@@ -312,6 +312,9 @@ pub fn entry(plan: &Plan, pid: u32, chain: &str) -> NodeEntry {
             format!("[::1]:{}", plan.rpc6),
         ],
         https: format!("127.0.0.1:{}", plan.https),
+        rpc_fingerprint: fingerprint_of(&plan.directory.join("rpc.crt"))
+            .map(hex::encode)
+            .unwrap_or_default(),
     }
 }
 

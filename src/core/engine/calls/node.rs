@@ -36,7 +36,7 @@ impl Engine {
             "\"transactionCounters\":{{\"pending\":{},\"verified\":{}}},\"difficulty\":{DIFFICULTY},\"version\":\"{}\",\"uptime\":\"{}\",\"publicKey\":\"{}\"",
             sizes.unverified_tx_index,
             sizes.verified_tx,
-            env!("CARGO_PKG_VERSION"),
+            crate::core::PROTOCOL_VERSION,
             texts::duration(step.now.mono.saturating_sub(self.started)),
             self.settings.own.key
         )

@@ -1,0 +1,223 @@
+//! A connection to a node's JSON-RPC service: TLS, one question and its answer at a time
+//! (`proto/rpc.md`, section 1). The node is known by the fingerprint of its certificate alone: the
+//! certificates are made by the nodes themselves. Never waits longer than it was told, never reads
+//! more than [`REPLY_MAX`].
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    SignatureScheme, StreamOwned,
+};
+use serde_json::Value;
+use sha3::{Digest as _, Sha3_256};
+
+use super::pins::Pin;
+use crate::core::announce::rpcs::Fingerprint;
+
+/// Longest reply, in bytes: 200 records with their longest texts are far shorter.
+const REPLY_MAX: u64 = 16 * 1024 * 1024;
+/// The node closes connections that are idle for a minute: an older one is not used again.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Takes the certificate that has the wanted fingerprint, or any while none is known; remembers
+/// which it was. The key is the node's own: the signature of the handshake is checked in any case.
+#[derive(Debug)]
+struct ByFingerprint {
+    wanted: Option<Fingerprint>,
+    seen: Mutex<Option<Fingerprint>>,
+    provider: CryptoProvider,
+}
+
+impl ServerCertVerifier for ByFingerprint {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let found = Fingerprint::from(Sha3_256::digest(certificate));
+        if let Ok(mut seen) = self.seen.lock() {
+            *seen = Some(found);
+        }
+        if self.wanted.is_none_or(|wanted| wanted == found) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+type Stream = BufReader<StreamOwned<ClientConnection, TcpStream>>;
+
+/// Where and how a node is asked.
+#[derive(Debug)]
+pub struct Link {
+    address: String,
+    pin: Pin,
+    answer_within: Duration,
+    verbose: bool,
+    stream: Option<Stream>,
+    used: Instant,
+    next_id: u64,
+}
+
+impl Link {
+    /// A link that is opened with the first question. `address` is `HOST:PORT`; `verbose` shows
+    /// each request and each reply on standard error.
+    #[must_use]
+    pub fn new(address: String, pin: Pin, answer_within: Duration, verbose: bool) -> Self {
+        Self {
+            address,
+            pin,
+            answer_within,
+            verbose,
+            stream: None,
+            used: Instant::now(),
+            next_id: 0,
+        }
+    }
+
+    fn socket(&self) -> anyhow::Result<TcpStream> {
+        let addresses = self
+            .address
+            .to_socket_addrs()
+            .with_context(|| format!("{:?}: write HOST:PORT or [IPV6]:PORT", self.address))?;
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, self.answer_within) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) => {
+                Err(error).with_context(|| format!("{}: is a node listening there?", self.address))
+            }
+            None => bail!("{:?} has no address", self.address),
+        }
+    }
+
+    fn open(&mut self) -> anyhow::Result<Stream> {
+        let mut socket = self.socket()?;
+        socket.set_read_timeout(Some(self.answer_within))?;
+        socket.set_write_timeout(Some(self.answer_within))?;
+        socket.set_nodelay(true)?;
+        let verifier = Arc::new(ByFingerprint {
+            wanted: self.pin.wanted(&self.address)?,
+            seen: Mutex::default(),
+            provider: aws_lc_rs::default_provider(),
+        });
+        let dangerous: Arc<dyn ServerCertVerifier> = verifier.clone();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .dangerous()
+            .with_custom_certificate_verifier(dangerous)
+            .with_no_client_auth();
+        // Self-made certificates name what they like; this name is neither sent nor compared.
+        let name = ServerName::try_from("localhost")?;
+        let mut session = ClientConnection::new(Arc::new(config), name)?;
+        let shaken = session.complete_io(&mut socket);
+        let seen = verifier.seen.lock().ok().and_then(|seen| *seen);
+        if let (Err(_), Some(wanted), Some(seen)) = (&shaken, verifier.wanted, seen)
+            && wanted != seen
+        {
+            bail!(self.pin.other_certificate(&self.address, &wanted, &seen));
+        }
+        shaken.with_context(|| {
+            format!(
+                "{}: no TLS; is this the JSON-RPC service of a node?",
+                self.address
+            )
+        })?;
+        let seen = seen.context("the node showed no certificate")?;
+        self.pin.keep(&self.address, &seen)?;
+        Ok(BufReader::new(StreamOwned::new(session, socket)))
+    }
+
+    fn exchange(stream: &mut Stream, request: &str) -> std::io::Result<String> {
+        stream.get_mut().write_all(request.as_bytes())?;
+        stream.get_mut().flush()?;
+        let mut line = Vec::new();
+        stream.take(REPLY_MAX).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// Asks a method with its argument, a JSON text; gives the result.
+    ///
+    /// # Errors
+    /// Nobody there, another certificate than known, no answer in time, an answer that is none,
+    /// or the error that the node answers.
+    pub fn call(&mut self, method: &str, argument: &str) -> anyhow::Result<Value> {
+        let mut stream = match self.stream.take() {
+            Some(stream) if self.used.elapsed() < IDLE => stream,
+            _ => self.open()?,
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        let request = format!(
+            "{{\"method\":{},\"params\":[{argument}],\"id\":{id}}}\n",
+            Value::from(method)
+        );
+        if self.verbose {
+            eprint!("> {request}");
+        }
+        let reply = Self::exchange(&mut stream, &request)
+            .with_context(|| format!("{}: no whole answer to {method}", self.address))?;
+        if self.verbose {
+            eprint!("< {reply}");
+        }
+        let reply: Value = serde_json::from_str(&reply)
+            .with_context(|| format!("{}: the answer to {method} is no JSON", self.address))?;
+        if reply["id"] != id {
+            bail!(
+                "{}: the answer to {method} is one to another question",
+                self.address
+            );
+        }
+        self.stream = Some(stream);
+        self.used = Instant::now();
+        match &reply["error"] {
+            Value::Null => Ok(reply["result"].clone()),
+            Value::String(text) => bail!("the node answers: {text}"),
+            other => bail!("the node answers: {other}"),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The carrier of JSON-RPC over TLS (`proto/rpc.md`, section 4). What the node answers about records
+//! is checked as far as it can be: ids are computed again, and each step of a provenance must be
+//! signed by the owner before it.
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use super::link::Link;
+use super::{Carrier, Holding, Info, Issued, Item, Registration, Standing, Step, Wait};
+use crate::cli::client::Output;
+use crate::cli::client::progress::Progress;
+use crate::cli::client::target::chain_named;
+use crate::core::block::Target;
+use crate::core::chain::Chain;
+use crate::core::id::{AssetId, PayId, PayNonce, TxId};
+use crate::core::keys::Account;
+use crate::core::mining::proof::ClientNonce;
+use crate::core::record::{AssetData, Record};
+use crate::core::rpc::{PAGE_MAX, RECORDS_MAX};
+
+/// A node over JSON-RPC.
+#[derive(Debug)]
+pub struct OverRpc {
+    link: Link,
+    chain: &'static Chain,
+    output: Output,
+}
+
+/// A text member that is an id, an account or the like.
+fn parsed<T: std::str::FromStr>(value: &Value, name: &str) -> anyhow::Result<T> {
+    let text = value[name].as_str().unwrap_or_default();
+    let wrong = || anyhow::anyhow!("the node's answer has no proper `{name}`");
+    text.parse().map_err(|_| wrong())
+}
+
+fn record(value: &Value) -> anyhow::Result<Record> {
+    let type_name = value["record"].as_str().unwrap_or_default();
+    Record::from_json(type_name, &value["data"].to_string())
+        .context("the node's answer has a record that is none")
+}
+
+fn asset_of(value: &Value) -> anyhow::Result<AssetData> {
+    match record(value)? {
+        Record::AssetData(asset) => Ok(asset),
+        other => bail!("the node's answer has {} for an asset", other.type_name()),
+    }
+}
+
+/// What is to be paid, or null.
+fn payments(reply: &Value) -> Value {
+    let payments = &reply["payments"];
+    let is_empty = payments.as_object().is_none_or(serde_json::Map::is_empty);
+    if is_empty {
+        Value::Null
+    } else {
+        payments.clone()
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Display>(what: &str, ours: &T, theirs: &T) -> anyhow::Result<()> {
+    ensure!(
+        ours == theirs,
+        "the node answers for another {what}: {theirs}, not {ours}"
+    );
+    Ok(())
+}
+
+/// The steps of a provenance, checked: each is what its id says, and the owner before it signed it.
+fn checked_steps(data: &[Value]) -> anyhow::Result<Vec<Step>> {
+    let mut steps: Vec<Step> = Vec::new();
+    for value in data {
+        let record = record(value)?;
+        let block = value["inBlock"].as_u64().filter(|number| *number != 0);
+        let id = match &record {
+            Record::AssetData(_) => None,
+            _ => Some(parsed::<TxId>(value, "txId")?),
+        };
+        // The id of a block's foundation is not made of the record.
+        let is_named_by_content = !matches!(
+            record,
+            Record::AssetData(_) | Record::BlockFoundation(_) | Record::BaseData(_)
+        );
+        if let Some(id) = id.filter(|_| is_named_by_content) {
+            same("transaction", &TxId::of(&record.pack_unchecked()), &id)?;
+        }
+        match steps.last().map(|step| &step.record) {
+            Some(later) if later.link().is_some() => {
+                let link = later.link();
+                ensure!(
+                    link == id,
+                    "the node's provenance does not follow the links"
+                );
+                later
+                    .pack(record.owner())
+                    .context("a step of the node's provenance is not signed by the owner before")?;
+            }
+            Some(Record::BitmarkIssue(issue)) => {
+                let Record::AssetData(asset) = &record else {
+                    bail!("the node's provenance ends with no asset");
+                };
+                same("asset", &issue.asset_id, &AssetId::of(&asset.fingerprint))?;
+                record.pack(record.owner()).context("the asset")?;
+            }
+            Some(_) => bail!("the node's provenance goes on after its end"),
+            None => {}
+        }
+        if let Record::BitmarkIssue(issue) = &record {
+            record.pack(&issue.owner).context("the issue")?;
+        }
+        steps.push(Step {
+            id,
+            block,
+            is_owner: value["isOwner"].as_bool().unwrap_or_default(),
+            record,
+        });
+    }
+    Ok(steps)
+}
+
+impl OverRpc {
+    /// Asks the node of which chain it is; `wanted` must be that one.
+    ///
+    /// # Errors
+    /// No answer, or another chain.
+    pub fn open(
+        mut link: Link,
+        wanted: Option<&'static Chain>,
+        output: Output,
+    ) -> anyhow::Result<Self> {
+        let info = link.call("Node.Info", "{}")?;
+        let chain = chain_named(info["chain"].as_str().unwrap_or_default())?;
+        if let Some(wanted) = wanted.filter(|wanted| wanted.name != chain.name) {
+            bail!("the node is of chain {}, not {}", chain.name, wanted.name);
+        }
+        Ok(Self {
+            link,
+            chain,
+            output,
+        })
+    }
+
+    /// Calls any method.
+    ///
+    /// # Errors
+    /// No answer, or an error.
+    pub fn call(&mut self, method: &str, argument: &str) -> anyhow::Result<Value> {
+        self.link.call(method, argument)
+    }
+
+    fn ask(&mut self, method: &str, argument: &Value) -> anyhow::Result<Value> {
+        self.call(method, &argument.to_string())
+    }
+
+    /// At most so many steps from here back.
+    fn provenance(&mut self, id: &TxId, count: usize) -> anyhow::Result<Vec<Step>> {
+        let argument = json!({"txId": id, "count": count});
+        let reply = self.ask("Bitmark.Provenance", &argument)?;
+        let data = reply["data"].as_array().map_or(&[][..], Vec::as_slice);
+        let steps = checked_steps(data)?;
+        if let Some(first) = steps.first() {
+            same("transaction", id, &first.id.unwrap_or_default())?;
+        }
+        Ok(steps)
+    }
+
+    fn status_text(&mut self, id: &TxId) -> anyhow::Result<String> {
+        let reply = self.ask("Transaction.Status", &json!({"txId": id}))?;
+        Ok(reply["status"].as_str().unwrap_or("Unknown").to_owned())
+    }
+
+    /// The block of a transaction that is confirmed.
+    fn block_of(&mut self, id: &TxId) -> anyhow::Result<Option<u64>> {
+        let steps = self.provenance(id, 1)?;
+        Ok(steps.first().and_then(|step| step.block))
+    }
+}
+
+impl Carrier for OverRpc {
+    fn chain(&self) -> &'static Chain {
+        self.chain
+    }
+
+    fn info(&mut self) -> anyhow::Result<Info> {
+        let said = self.call("Node.Info", "{}")?;
+        let normal = said["mode"] == "Normal";
+        let height = said["blocks"].as_u64().unwrap_or_default();
+        let mut json = json!({
+            "version": said["version"],
+            "chain": said["chain"],
+            "normal": normal,
+            "height": height,
+        });
+        for (name, value) in said.as_object().into_iter().flatten() {
+            json[name] = value.clone();
+        }
+        Ok(Info {
+            json,
+            normal,
+            height,
+        })
+    }
+
+    fn knows_assets(&self) -> bool {
+        true
+    }
+
+    fn registration(&mut self, fingerprint: &str) -> anyhow::Result<Option<Registration>> {
+        let reply = self.ask("Assets.Get", &json!({"fingerprints": [fingerprint]}))?;
+        let found = &reply["assets"][0];
+        if found["data"].is_null() {
+            return Ok(None);
+        }
+        let asset = asset_of(found)?;
+        same(
+            "asset",
+            &AssetId::of(fingerprint.as_bytes()),
+            &AssetId::of(&asset.fingerprint),
+        )?;
+        Ok(Some(Registration { asset, block: None }))
+    }
+
+    fn register(&mut self, asset: &Record) -> anyhow::Result<()> {
+        let argument = format!("{{\"assets\":[{}],\"issues\":null}}", asset.to_json());
+        self.call("Bitmarks.Create", &argument)?;
+        Ok(())
+    }
+
+    fn issue(&mut self, issues: &[Record]) -> anyhow::Result<Issued> {
+        let texts: Vec<String> = issues.iter().map(Record::to_json).collect();
+        let argument = format!("{{\"assets\":null,\"issues\":[{}]}}", texts.join(","));
+        let reply = self.call("Bitmarks.Create", &argument)?;
+        let packed: Vec<Vec<u8>> = issues.iter().map(Record::pack_unchecked).collect();
+        let pay_id = PayId::of(packed.iter().map(Vec::as_slice));
+        same("payment", &pay_id, &parsed(&reply, "payId")?)?;
+        let difficulty = reply["difficulty"].as_str().unwrap_or_default();
+        Ok(Issued {
+            pay_nonce: parsed::<PayNonce>(&reply, "payNonce")?,
+            target: Target::from_text(difficulty)
+                .context("the node's answer has no proper `difficulty`")?,
+            payments: payments(&reply),
+        })
+    }
+
+    fn prove(&mut self, pay_id: &PayId, nonce: &ClientNonce) -> anyhow::Result<String> {
+        let argument = json!({"payId": pay_id, "nonce": hex::encode(nonce.as_bytes())});
+        let reply = self.ask("Bitmarks.Proof", &argument)?;
+        Ok(reply["status"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn transfer(&mut self, transfer: &Record) -> anyhow::Result<Value> {
+        let method = match transfer {
+            Record::BlockOwnerTransfer(_) => "BlockOwner.Transfer",
+            _ => "Bitmark.Transfer",
+        };
+        let reply = self.call(method, &transfer.to_json())?;
+        let packed = transfer.pack_unchecked();
+        same("transaction", &TxId::of(&packed), &parsed(&reply, "txId")?)?;
+        let pay_id = PayId::of([packed.as_slice()]);
+        same("payment", &pay_id, &parsed(&reply, "payId")?)?;
+        Ok(payments(&reply))
+    }
+
+    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Account> {
+        let steps = self.provenance(id, 1)?;
+        let Some(step) = steps.first() else {
+            let status = self.status_text(id)?;
+            bail!("transaction {id} is not confirmed: {status}");
+        };
+        if !step.is_owner {
+            bail!("it was passed on already; `owned ACCOUNT` shows what an account owns");
+        }
+        Ok(*step.record.owner())
+    }
+
+    fn steps(&mut self, id: &TxId) -> anyhow::Result<Vec<Step>> {
+        let mut steps = self.provenance(id, RECORDS_MAX)?;
+        let mut progress = Progress::new(self.output);
+        // Longer ways come in parts; each part begins at what the one before it links to.
+        while let Some(next) = steps.last().and_then(|step| step.record.link()) {
+            progress.tell(|| format!("{} steps so far", steps.len()));
+            let more = self.provenance(&next, RECORDS_MAX)?;
+            let (Some(last), Some(first)) = (steps.last(), more.first()) else {
+                bail!("the node's provenance breaks off at {next}");
+            };
+            last.record
+                .pack(first.record.owner())
+                .context("a step of the node's provenance is not signed by the owner before")?;
+            steps.extend(more);
+        }
+        Ok(steps)
+    }
+
+    fn status(&mut self, id: &TxId) -> anyhow::Result<Standing> {
+        let status = self.status_text(id)?;
+        let block = match status.as_str() {
+            "Confirmed" => self.block_of(id)?,
+            _ => None,
+        };
+        Ok(Standing {
+            status,
+            block,
+            height: self.info()?.height,
+        })
+    }
+
+    fn owned(&mut self, account: &Account) -> anyhow::Result<Vec<Holding>> {
+        let mut progress = Progress::new(self.output);
+        let mut all = Vec::new();
+        let mut start = 0_u64;
+        loop {
+            let argument = json!({"owner": account, "start": start.to_string(), "count": PAGE_MAX});
+            let reply = self.ask("Owner.Bitmarks", &argument)?;
+            let entries = reply["data"].as_array().map_or(&[][..], Vec::as_slice);
+            for entry in entries {
+                let item = if entry["item"] == "Block" {
+                    let number = entry["blockNumber"].as_u64();
+                    Item::Block(number.context("the node's answer has no `blockNumber`")?)
+                } else {
+                    let id: AssetId = parsed(entry, "assetId")?;
+                    let name = reply["tx"][id.to_string()]["data"]["name"].as_str();
+                    Item::Bitmark(id, name.map(str::to_owned))
+                };
+                all.push(Holding {
+                    tx_id: parsed(entry, "txId")?,
+                    issue: parsed(entry, "issue")?,
+                    item,
+                });
+            }
+            let next: u64 = parsed(&reply, "next")?;
+            // At the end the next is 0, or the page is not full; it never goes back.
+            if next <= start || entries.len() < PAGE_MAX {
+                return Ok(all);
+            }
+            start = next;
+            progress.tell(|| format!("{} so far", all.len()));
+        }
+    }
+
+    fn look(&mut self, wait: &mut Wait) -> anyhow::Result<()> {
+        // A node that is restarted meanwhile is asked again.
+        let Ok(info) = self.info() else {
+            return Ok(());
+        };
+        if info.height == wait.height {
+            return Ok(());
+        }
+        wait.height = info.height;
+        for id in wait.missing() {
+            let Ok(status) = self.status_text(&id) else {
+                wait.height = 0;
+                return Ok(());
+            };
+            if status == "Confirmed"
+                && let Some(block) = self.block_of(&id)?
+            {
+                wait.found(id, block);
+            }
+        }
+        wait.tell(info.height);
+        Ok(())
+    }
+}
