@@ -4,5 +4,6 @@
 mod crowd;
 mod https;
 mod node;
+mod program;
 mod rpc;
 mod stage;

@@ -13,11 +13,11 @@ use bitmarkd::shell::files::certificate::Certificate;
 use bitmarkd::shell::https::paths::Page;
 use bitmarkd::shell::https::{self, Pages};
 use bitmarkd::shell::rpc::{self, Answer, Service};
+use bitmarkd::shell::tcp::known::ByFingerprint;
 use bitmarkd::shell::tcp::{Count, tls};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -33,6 +33,9 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Makes a reply of a request.
+pub type Script = Box<dyn FnMut(&str) -> String + Send>;
+
 /// Stands in for the node. `Wait` is answered when the gate is open, `Big` with as many bytes as
 /// its id says, a method of [`Stub::answers`] with what is there, any other with its own name.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub struct Stub {
     pub pages: Arc<Mutex<BTreeMap<String, String>>>,
     /// Requests that were begun.
     pub begun: Arc<AtomicUsize>,
+    /// Answers every request in place of all that, when there is one.
+    pub script: Arc<Mutex<Option<Script>>>,
     gate: Arc<watch::Sender<bool>>,
 }
 
@@ -52,6 +57,7 @@ impl Stub {
             answers: Arc::default(),
             pages: Arc::default(),
             begun: Arc::default(),
+            script: Arc::default(),
             gate: Arc::new(watch::Sender::new(false)),
         }
     }
@@ -70,6 +76,9 @@ impl Service for Stub {
     async fn call(&self, request: Vec<u8>) -> Answer {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some(script) = self.script.lock().unwrap().as_mut() {
+            return Answer::Called(script(&text));
+        }
         let known = self.answers.lock().unwrap().get(&text).cloned();
         if let Some(answer) = known {
             return answer;
@@ -233,49 +242,6 @@ pub fn is_ended(stream: &mut impl std::io::Read) -> bool {
     }
 }
 
-/// Takes any certificate, as the reference's client does.
-#[derive(Debug)]
-struct Trusting;
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 /// A client that speaks TLS.
 pub struct Client {
     pub stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
@@ -295,7 +261,7 @@ impl Client {
             .with_protocol_versions(versions)
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Trusting))
+            .with_custom_certificate_verifier(Arc::new(ByFingerprint::new(None)))
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         let name = ServerName::try_from("localhost").unwrap();

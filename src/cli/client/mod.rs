@@ -15,6 +15,7 @@ pub mod network;
 mod peer;
 mod progress;
 mod push;
+mod settings;
 mod target;
 mod title;
 mod trace;

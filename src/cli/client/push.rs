@@ -169,10 +169,9 @@ pub fn bytes_of(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let service = args.target.service(super::target::Which::Peer)?;
     let bytes = bytes_of(&args.file)?;
-    let what = args.kind.check(service.chain, &bytes)?;
     let node = args.target.dial()?;
+    let what = args.kind.check(node.chain(), &bytes)?;
     let info = node.info()?;
     if !info.normal {
         return Err(Exit::not_normal(info.height).into());

@@ -11,6 +11,7 @@ use super::carrier::link::Link;
 use super::carrier::pins::{self, Pin};
 use super::carrier::{Carrier, Info, OverPeer, OverRpc};
 use super::network::{Network, NodeEntry};
+use super::settings::Settings;
 use super::{Output, arguments};
 use crate::core::announce::rpcs::Fingerprint;
 use crate::core::block::Header;
@@ -108,6 +109,25 @@ fn address(text: &str) -> anyhow::Result<SocketAddr> {
 }
 
 impl Target {
+    /// With the node of the user's settings where none was named.
+    fn filled(&self) -> anyhow::Result<Self> {
+        let mut target = self.clone();
+        if self.network.is_none() && self.connect.is_none() && self.rpc.is_none() {
+            let settings = Settings::of_user()?;
+            target.rpc = settings.rpc;
+            target.connect = settings.connect;
+            let parse = |text: String| arguments::public_key(&text).map_err(anyhow::Error::msg);
+            target.server_key = match self.server_key {
+                Some(key) => Some(key),
+                None => settings.server_key.map(parse).transpose()?,
+            };
+            let parse = |text: String| pins::fingerprint(&text).map_err(anyhow::Error::msg);
+            target.pin = settings.pin.map(parse).transpose()?;
+            target.chain = target.chain.or(settings.chain);
+        }
+        Ok(target)
+    }
+
     /// The test network, if one was named.
     ///
     /// # Errors
@@ -147,7 +167,7 @@ impl Target {
         let (Some(at), Some(key), Some(name)) = (&self.connect, &self.server_key, &self.chain)
         else {
             bail!(
-                "which node? give --rpc HOST:PORT, or --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
+                "which node? `setup` keeps one; or give --rpc HOST:PORT, or --connect HOST:PORT --server-key HEX --chain NAME, or --network DIR"
             );
         };
         Ok(Service {
@@ -168,12 +188,13 @@ impl Target {
     /// # Errors
     /// Too little was given, or no socket.
     pub fn dial(&self) -> anyhow::Result<Node> {
-        if self.rpc.is_some() || self.over == Over::Rpc {
+        let target = self.filled()?;
+        if target.is_rpc() {
             bail!(
                 "this needs the ZeroMQ command protocol: name the node's peer service with --connect and --server-key"
             );
         }
-        let service = self.service(Which::Peer)?;
+        let service = target.service(Which::Peer)?;
         let context = Context::new()?;
         let requester = Requester::dial(
             &context,
@@ -187,6 +208,10 @@ impl Target {
             requester,
             _context: context,
         })
+    }
+
+    fn is_rpc(&self) -> bool {
+        self.rpc.is_some() || self.over == Over::Rpc
     }
 
     /// The link to the node's JSON-RPC service; nothing when the command protocol is meant.
@@ -217,10 +242,11 @@ impl Target {
     /// # Errors
     /// Another protocol was named, or nobody is there.
     pub fn rpc(&self, output: Output) -> anyhow::Result<OverRpc> {
-        let Some(link) = self.link()? else {
+        let target = self.filled()?;
+        let Some(link) = target.link()? else {
             bail!("this needs JSON-RPC: give --rpc HOST:PORT, or --network DIR --over rpc");
         };
-        let chain = self.chain.as_deref().map(chain_named).transpose()?;
+        let chain = target.chain.as_deref().map(chain_named).transpose()?;
         OverRpc::open(link, chain, output)
     }
 
@@ -229,7 +255,7 @@ impl Target {
     /// # Errors
     /// Too little was given, or nobody is there.
     pub fn carrier(&self, output: Output) -> anyhow::Result<Box<dyn Carrier>> {
-        if self.rpc.is_some() || self.over == Over::Rpc {
+        if self.filled()?.is_rpc() {
             return Ok(Box::new(self.rpc(output)?));
         }
         let entry = self.network.is_some().then(|| self.node()).transpose()?;

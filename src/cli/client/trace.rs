@@ -16,6 +16,9 @@ pub struct ProvenanceArgs {
     /// Its issue or any of its transfers.
     #[arg(value_parser = arguments::tx_id)]
     txid: TxId,
+    /// At most so many steps; all unless given.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
     #[command(flatten)]
     target: Target,
 }
@@ -76,7 +79,8 @@ fn step_text(step: &Step) -> String {
 
 pub(super) fn provenance(args: &ProvenanceArgs, output: Output) -> anyhow::Result<()> {
     let mut node = args.target.carrier(output)?;
-    let steps = node.steps(&args.txid)?;
+    let most = args.count.map(usize::try_from).transpose()?;
+    let steps = node.steps(&args.txid, most.unwrap_or(usize::MAX))?;
     let Some(first) = steps.first() else {
         bail!(
             "the chain of this node has no transaction {}; is it confirmed yet?",

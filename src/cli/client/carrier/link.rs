@@ -5,82 +5,22 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    SignatureScheme, StreamOwned,
-};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
-use sha3::{Digest as _, Sha3_256};
 
 use super::pins::Pin;
-use crate::core::announce::rpcs::Fingerprint;
+use crate::shell::tcp::known::ByFingerprint;
 
 /// Longest reply, in bytes: 200 records with their longest texts are far shorter.
 const REPLY_MAX: u64 = 16 * 1024 * 1024;
 /// The node closes connections that are idle for a minute: an older one is not used again.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// Takes the certificate that has the wanted fingerprint, or any while none is known; remembers
-/// which it was. The key is the node's own: the signature of the handshake is checked in any case.
-#[derive(Debug)]
-struct ByFingerprint {
-    wanted: Option<Fingerprint>,
-    seen: Mutex<Option<Fingerprint>>,
-    provider: CryptoProvider,
-}
-
-impl ServerCertVerifier for ByFingerprint {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let found = Fingerprint::from(Sha3_256::digest(certificate));
-        if let Ok(mut seen) = self.seen.lock() {
-            *seen = Some(found);
-        }
-        if self.wanted.is_none_or(|wanted| wanted == found) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
-}
 
 type Stream = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -137,23 +77,19 @@ impl Link {
         socket.set_read_timeout(Some(self.answer_within))?;
         socket.set_write_timeout(Some(self.answer_within))?;
         socket.set_nodelay(true)?;
-        let verifier = Arc::new(ByFingerprint {
-            wanted: self.pin.wanted(&self.address)?,
-            seen: Mutex::default(),
-            provider: aws_lc_rs::default_provider(),
-        });
-        let dangerous: Arc<dyn ServerCertVerifier> = verifier.clone();
+        let wanted = self.pin.wanted(&self.address)?;
+        let verifier = Arc::new(ByFingerprint::new(wanted));
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .dangerous()
-            .with_custom_certificate_verifier(dangerous)
+            .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
         // Self-made certificates name what they like; this name is neither sent nor compared.
         let name = ServerName::try_from("localhost")?;
         let mut session = ClientConnection::new(Arc::new(config), name)?;
         let shaken = session.complete_io(&mut socket);
-        let seen = verifier.seen.lock().ok().and_then(|seen| *seen);
-        if let (Err(_), Some(wanted), Some(seen)) = (&shaken, verifier.wanted, seen)
+        let seen = verifier.seen();
+        if let (Err(_), Some(wanted), Some(seen)) = (&shaken, wanted, seen)
             && wanted != seen
         {
             bail!(self.pin.other_certificate(&self.address, &wanted, &seen));

@@ -157,12 +157,12 @@ pub trait Carrier {
     fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Account>;
 
     /// The way to a transaction, newest step first, and the asset. Over the command protocol it
-    /// begins at the newest transfer, over JSON-RPC at the one that was named. None: no such
-    /// transaction is confirmed.
+    /// begins at the newest transfer, over JSON-RPC at the one that was named. At most `most` steps
+    /// and the asset. None: no such transaction is confirmed.
     ///
     /// # Errors
     /// See [`Carrier::info`]; the steps do not follow one another.
-    fn steps(&mut self, id: &TxId) -> anyhow::Result<Vec<Step>>;
+    fn steps(&mut self, id: &TxId, most: usize) -> anyhow::Result<Vec<Step>>;
 
     /// How far a transaction is.
     ///

@@ -53,14 +53,14 @@ impl OverPeer {
 }
 
 /// The steps from a transaction back to its beginning, newest first, and the asset.
-fn steps_back<'a>(records: &'a [InBlock], from: &TxId) -> Vec<&'a InBlock> {
+fn steps_back<'a>(records: &'a [InBlock], from: &TxId, most: usize) -> Vec<&'a InBlock> {
     let find = |id: &TxId| records.iter().find(|record| record.id == *id);
     let mut steps = Vec::new();
     let mut next = find(from);
     while let Some(step) = next {
         steps.push(step);
         next = step.record.link().and_then(|link| find(&link));
-        if steps.len() > records.len() {
+        if steps.len() == most.min(records.len()) {
             break;
         }
     }
@@ -191,7 +191,7 @@ impl Carrier for OverPeer {
         Ok(owner)
     }
 
-    fn steps(&mut self, id: &TxId) -> anyhow::Result<Vec<Step>> {
+    fn steps(&mut self, id: &TxId, most: usize) -> anyhow::Result<Vec<Step>> {
         let records = self.all()?;
         // From the newest transfer on, whichever step was named.
         let mut newest = *id;
@@ -201,12 +201,14 @@ impl Carrier for OverPeer {
         {
             newest = next.id;
         }
-        let steps = steps_back(&records, &newest).into_iter().map(|step| Step {
-            id: (!matches!(step.record, Record::AssetData(_))).then_some(step.id),
-            block: Some(step.block),
-            record: step.record.clone(),
-            is_owner: step.id == newest,
-        });
+        let steps = steps_back(&records, &newest, most)
+            .into_iter()
+            .map(|step| Step {
+                id: (!matches!(step.record, Record::AssetData(_))).then_some(step.id),
+                block: Some(step.block),
+                record: step.record.clone(),
+                is_owner: step.id == newest,
+            });
         Ok(steps.collect())
     }
 
@@ -321,7 +323,8 @@ mod tests {
             };
         assert_eq!(ids(&accounts[0]), [(kept.id, kept.id)]);
         assert_eq!(ids(&accounts[1]), [(transfer.id, given.id)]);
-        let steps = steps_back(&records, &transfer.id);
-        assert_eq!(steps.len(), 3);
+        assert_eq!(steps_back(&records, &transfer.id, 9).len(), 3);
+        assert_eq!(steps_back(&records, &transfer.id, 2).len(), 3);
+        assert_eq!(steps_back(&records, &transfer.id, 1).len(), 1);
     }
 }

@@ -18,6 +18,9 @@ use crate::core::mining::proof::ClientNonce;
 use crate::core::record::{AssetData, Record};
 use crate::core::rpc::{PAGE_MAX, RECORDS_MAX};
 
+/// A provenance that is made up.
+const UNSIGNED: &str = "a step of the node's provenance is not signed by the owner before";
+
 /// A node over JSON-RPC.
 #[derive(Debug)]
 pub struct OverRpc {
@@ -90,9 +93,7 @@ fn checked_steps(data: &[Value]) -> anyhow::Result<Vec<Step>> {
                     link == id,
                     "the node's provenance does not follow the links"
                 );
-                later
-                    .pack(record.owner())
-                    .context("a step of the node's provenance is not signed by the owner before")?;
+                later.pack(record.owner()).context(UNSIGNED)?;
             }
             Some(Record::BitmarkIssue(issue)) => {
                 let Record::AssetData(asset) = &record else {
@@ -272,19 +273,20 @@ impl Carrier for OverRpc {
         Ok(*step.record.owner())
     }
 
-    fn steps(&mut self, id: &TxId) -> anyhow::Result<Vec<Step>> {
-        let mut steps = self.provenance(id, RECORDS_MAX)?;
+    fn steps(&mut self, id: &TxId, most: usize) -> anyhow::Result<Vec<Step>> {
+        let mut steps = self.provenance(id, most.min(RECORDS_MAX))?;
         let mut progress = Progress::new(self.output);
         // Longer ways come in parts; each part begins at what the one before it links to.
-        while let Some(next) = steps.last().and_then(|step| step.record.link()) {
+        while let Some(last) = steps.last()
+            && let Some(next) = last.record.link()
+            && steps.len() < most
+        {
             progress.tell(|| format!("{} steps so far", steps.len()));
-            let more = self.provenance(&next, RECORDS_MAX)?;
-            let (Some(last), Some(first)) = (steps.last(), more.first()) else {
+            let more = self.provenance(&next, (most - steps.len()).min(RECORDS_MAX))?;
+            let Some(first) = more.first() else {
                 bail!("the node's provenance breaks off at {next}");
             };
-            last.record
-                .pack(first.record.owner())
-                .context("a step of the node's provenance is not signed by the owner before")?;
+            last.record.pack(first.record.owner()).context(UNSIGNED)?;
             steps.extend(more);
         }
         Ok(steps)

@@ -1,0 +1,492 @@
+//! The client program against a stand-in for the node that plays what was recorded: it asks as the
+//! reference's client does, reads the replies, and shows what that one shows (`proto/rpc.md`,
+//! section 8).
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use bitmarkd::cli::client::identity;
+use bitmarkd::core::block::Target;
+use bitmarkd::core::id::{AssetId, PayId, PayNonce, TxId};
+use bitmarkd::core::keys::{Account, PrivateKey, Seed};
+use bitmarkd::core::mining::proof::NonceSearch;
+use bitmarkd::core::record::{self, BitmarkIssue, Record};
+use bitmarkd::shell::rpc::Settings;
+use serde_json::{Value, json};
+
+use super::stage::{Client, Stage};
+
+fn recorded() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/vectors/rpc-transcripts.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    file["cases"].as_array().unwrap().clone()
+}
+
+fn group(name: &str) -> Vec<Value> {
+    let mut cases = recorded();
+    cases.retain(|case| case["group"] == name);
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn on_the_wire(name: &str) -> Vec<Value> {
+    let mut cases = group("command line client on the wire");
+    cases.retain(|case| case["name"] == name);
+    cases
+}
+
+fn shown(name: &str) -> Value {
+    let cases = group("command line client output");
+    let found = cases.iter().find(|case| case["name"] == name).unwrap();
+    found["output"].clone()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap()
+}
+
+/// The recorded identity of this name.
+fn seed(name: &str) -> Seed {
+    let cases = group("command line client key file");
+    let name = format!("identity {name}");
+    let found = cases.iter().find(|case| case["name"] == name).unwrap();
+    Seed::from_text(text(found, "seed")).unwrap()
+}
+
+fn account(name: &str) -> Account {
+    PrivateKey::from_seed(&seed(name)).account().unwrap()
+}
+
+/// Method and argument of a request, without its id.
+fn asked(request: &str) -> (&str, Value) {
+    let end = request.rfind(",\"id\":").expect("the id comes last");
+    let value: Value = serde_json::from_str(request).unwrap();
+    (&request[..end], value)
+}
+
+/// The client with the identity `second` and a stand-in behind it.
+struct Play {
+    stage: Stage,
+    folder: tempfile::TempDir,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Play {
+    /// `answer` gives the result of a method with its argument, or an error.
+    fn new(answer: impl Fn(&str, &Value) -> Result<Value, String> + Send + 'static) -> Self {
+        let stage = Stage::rpc(Settings::new(10));
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&requests);
+        *stage.stub.script.lock().unwrap() = Some(Box::new(move |request| {
+            seen.lock().unwrap().push(request.to_owned());
+            let (_, value) = asked(request);
+            let (id, argument) = (&value["id"], &value["params"][0]);
+            let (result, error) = match answer(text(&value, "method"), argument) {
+                Ok(result) => (result, Value::Null),
+                Err(error) => (Value::Null, json!(error)),
+            };
+            format!("{{\"id\":{id},\"result\":{result},\"error\":{error}}}\n")
+        }));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("second.json");
+        identity::write(&file, "second", &seed("second"), "abcdefgh").unwrap();
+        Self {
+            stage,
+            folder,
+            requests,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.requests.lock().unwrap().clear();
+        std::process::Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
+            .arg("--json")
+            .args(arguments)
+            .args(["--rpc", &self.stage.v4.to_string()])
+            .env("XDG_CONFIG_HOME", self.folder.path())
+            .env("BITMARK_PASSPHRASE", "abcdefgh")
+            .output()
+            .unwrap()
+    }
+
+    /// With the identity.
+    fn sign(&self, arguments: &[&str]) -> Output {
+        let folder = self.folder.path().to_str().unwrap();
+        self.run(&[arguments, &["--identity", "second", "--identities", folder]].concat())
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn result(output: &Output) -> Value {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn normal() -> Value {
+    json!({"chain": "local", "mode": "Normal", "blocks": 7, "version": "zero"})
+}
+
+/// The members of the recorded output, in their order; ours may have more behind them.
+fn begins_with(ours: &Value, recorded: &Value) {
+    let pairs = ours.as_object().unwrap().iter();
+    let recorded = recorded.as_object().unwrap();
+    let begin: Vec<_> = pairs.take(recorded.len()).collect();
+    assert_eq!(begin, recorded.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn questions_are_those_of_the_reference_and_their_answers_are_shown() {
+    for name in ["Node.Info", "Transaction.Status", "Bitmark.Provenance"] {
+        for case in on_the_wire(name) {
+            let step = case["exchange"][0].clone();
+            let (wanted, request) = asked(text(&step, "request"));
+            let reply: Value = serde_json::from_str(text(&step, "reply")).unwrap();
+            let (method, argument) = (name, request["params"][0].clone());
+            let (of_case, answer) = (argument.clone(), reply["result"].clone());
+            let play = Play::new(move |asked, with| {
+                let is_it = asked == method && *with == of_case;
+                Ok(if is_it { answer.clone() } else { normal() })
+            });
+            let id = argument["txId"].as_str().unwrap_or_default();
+            let output = match name {
+                "Node.Info" => play.run(&["peer", "info"]),
+                "Transaction.Status" => play.run(&["status", id]),
+                _ => play.run(&["provenance", id, "--count", "20"]),
+            };
+            let requests = play.requests();
+            assert!(
+                requests.iter().any(|one| asked(one).0 == wanted),
+                "{requests:?}"
+            );
+            match (name, &reply["result"]) {
+                ("Node.Info", said) => {
+                    let shown = result(&output);
+                    for (name, value) in said.as_object().unwrap() {
+                        assert_eq!(&shown[name], value);
+                    }
+                    assert_eq!(requests[0], text(&step, "request"));
+                }
+                ("Transaction.Status", said) => {
+                    assert_eq!(result(&output)["status"], said["status"]);
+                }
+                (_, said) if said["data"] == json!([]) => {
+                    assert!(error(&output).contains("is it confirmed yet?"));
+                }
+                (_, said) => {
+                    let shown = result(&output);
+                    for (ours, theirs) in shown
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .zip(said["data"].as_array().unwrap())
+                    {
+                        assert_eq!(ours["type"], theirs["record"]);
+                        assert_eq!(ours["data"], theirs["data"]);
+                        assert_eq!(ours["isOwner"], theirs["isOwner"]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An issue as a request has it.
+fn issue_of(argument: &Value) -> (Record, TxId, PayId) {
+    let record = Record::from_json("BitmarkIssue", &argument["issues"][0].to_string()).unwrap();
+    let packed = record.pack(record.owner()).expect("it is signed");
+    (record, TxId::of(&packed), PayId::of([packed.as_slice()]))
+}
+
+#[test]
+fn a_set_of_issues_that_can_be_paid_for_is_shown_with_the_commands_of_the_wallet() {
+    let case = on_the_wire("Assets.Get then Bitmarks.Create").remove(0);
+    let reply = |step: usize| -> Value {
+        let text = text(&case["exchange"][step], "reply");
+        serde_json::from_str::<Value>(text).unwrap()["result"].clone()
+    };
+    let (asset, created) = (reply(0), reply(1));
+    let play = Play::new(move |method, argument| {
+        Ok(match method {
+            "Assets.Get" => asset.clone(),
+            "Bitmarks.Create" => {
+                // The issue has its own nonce: the ids that follow from it are put in.
+                let (_, tx_id, pay_id) = issue_of(argument);
+                let mut created = created.clone();
+                created["issues"][0]["txId"] = json!(tx_id);
+                created["payId"] = json!(pay_id);
+                created
+            }
+            _ => normal(),
+        })
+    });
+    let fingerprint = "01abf3455d5af8dbbec222bb79ea4b2abb88589c39da5bbe312f6ddd5b0875a7b954a2684df16dcd9e7b7881d1b6e03d9e18cb69c42a8f8f28502c9c5fd8efa585";
+    let create = |name: &str| {
+        let metadata = "desc=description of asset one";
+        let named = ["create", "--name", name, "--fingerprint", fingerprint];
+        play.sign(&[&named[..], &["--metadata", metadata, "--payment"]].concat())
+    };
+    let shown = result(&create("first test asset"));
+    let requests = play.requests();
+    let (get, _) = asked(text(&case["exchange"][0], "request"));
+    assert!(
+        requests.iter().any(|one| asked(one).0 == get),
+        "{requests:?}"
+    );
+
+    // The issue is as recorded but for nonce and signature.
+    let (ours, value) = asked(requests.last().unwrap());
+    let (issue, tx_id, pay_id) = issue_of(&value["params"][0]);
+    let Record::BitmarkIssue(ours_issue) = &issue else {
+        panic!("{issue:?}");
+    };
+    let (theirs, value) = asked(text(&case["exchange"][1], "request"));
+    let (other, other_id, other_pay) = issue_of(&value["params"][0]);
+    let Record::BitmarkIssue(theirs_issue) = &other else {
+        panic!("{other:?}");
+    };
+    let put = theirs
+        .replace(
+            &theirs_issue.nonce.to_string(),
+            &ours_issue.nonce.to_string(),
+        )
+        .replace(
+            &hex::encode(&theirs_issue.signature),
+            &hex::encode(&ours_issue.signature),
+        );
+    assert_eq!(ours, put);
+    // The recorded signature is the one we would have made.
+    let mut again = other.clone();
+    record::sign(&mut again, &PrivateKey::from_seed(&seed("second"))).unwrap();
+    assert_eq!(again, other);
+
+    // Shown is what the reference shows, with our ids.
+    let wanted = self::shown("create, payment way").to_string();
+    let wanted = wanted
+        .replace(&other_id.to_string(), &tx_id.to_string())
+        .replace(&other_pay.to_string(), &pay_id.to_string());
+    begins_with(&shown, &serde_json::from_str(&wanted).unwrap());
+
+    // Another name: as the reference, it asks for the asset and sends nothing.
+    let told = error(&create("another name"));
+    assert!(told.contains("nothing was sent"), "{told}");
+    let other = on_the_wire("Assets.Get").remove(0);
+    let (get, _) = asked(text(&other["exchange"][0], "request"));
+    assert_eq!(asked(play.requests().last().unwrap()).0, get);
+}
+
+#[test]
+fn the_first_proof_of_work_that_counts_is_the_one_of_the_reference() {
+    let shown = shown("create, proof way");
+    let pay_id: PayId = text(&shown, "payId").parse().unwrap();
+    let pay_nonce: PayNonce = text(&shown, "payNonce").parse().unwrap();
+    let target = Target::from_text(text(&shown, "difficulty")).unwrap();
+    let mut search = NonceSearch::new(&pay_id, &pay_nonce, target);
+    let found = search.run(1_000_000).unwrap();
+    assert_eq!(
+        hex::encode(found.as_bytes()),
+        text(&shown, "submittedNonce")
+    );
+    assert_eq!(shown["proofStatus"], "Accepted");
+}
+
+#[test]
+fn a_set_that_is_paid_for_by_work_is_shown_as_the_reference_shows_it() {
+    let pay_nonce = "d1cc53a056227402";
+    // Easy to meet.
+    let difficulty = format!("0{}", "f".repeat(63));
+    let known = difficulty.clone();
+    let play = Play::new(move |method, argument| {
+        Ok(match method {
+            "Assets.Get" => json!({"assets": [{"record": "", "confirmed": false, "data": null}]}),
+            "Bitmarks.Create" if argument["issues"].is_null() => json!({}),
+            "Bitmarks.Create" => {
+                let (_, tx_id, pay_id) = issue_of(argument);
+                json!({"assets": [], "issues": [{"txId": tx_id}], "payId": pay_id, "payNonce": pay_nonce, "difficulty": known})
+            }
+            "Bitmarks.Proof" => json!({"status": "Accepted"}),
+            _ => normal(),
+        })
+    });
+    let shown = result(&play.sign(&["create", "--name", "a", "--fingerprint", "f"]));
+    let recorded = self::shown("create, proof way");
+    let names =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let ours = names(&shown);
+    assert_eq!(ours[..names(&recorded).len()], names(&recorded));
+    assert_eq!(shown["assetId"], json!(AssetId::of(b"f")));
+    assert_eq!(
+        (&shown["payNonce"], &shown["difficulty"]),
+        (&json!(pay_nonce), &json!(difficulty))
+    );
+    let methods: Vec<Value> = play
+        .requests()
+        .iter()
+        .map(|one| asked(one).1["method"].clone())
+        .collect();
+    let create = "Bitmarks.Create";
+    assert_eq!(
+        methods[methods.len() - 4..],
+        ["Assets.Get", create, create, "Bitmarks.Proof"]
+    );
+    let (_, proof) = asked(&play.requests()[methods.len() - 1].clone());
+    assert_eq!(proof["params"][0]["nonce"], shown["submittedNonce"]);
+}
+
+#[test]
+fn an_unratified_transfer_is_sent_and_shown_as_the_reference_does() {
+    let case = on_the_wire("Bitmark.Transfer").remove(0);
+    let step = &case["exchange"][0];
+    let (wanted, recorded) = asked(text(step, "request"));
+    let reply: Value = serde_json::from_str(text(step, "reply")).unwrap();
+    let recorded = recorded["params"][0].clone();
+    // The owner who signed then is not known by key: another bitmark is passed on.
+    let key = PrivateKey::from_seed(&seed("second"));
+    let mut issue = Record::BitmarkIssue(BitmarkIssue {
+        asset_id: AssetId([3; 64]),
+        owner: account("second"),
+        nonce: 1,
+        signature: Vec::new(),
+    });
+    let id = TxId::of(&record::sign(&mut issue, &key).unwrap());
+    let data: Value = serde_json::from_str(&issue.to_json()).unwrap();
+    let ids = |argument: &Value| {
+        let text = argument.to_string();
+        let transfer = Record::from_json("BitmarkTransferUnratified", &text).unwrap();
+        let packed = transfer.pack(&account("second")).expect("it is signed");
+        (TxId::of(&packed), PayId::of([packed.as_slice()]))
+    };
+    let sent = reply["result"].clone();
+    let play = Play::new(move |method, argument| {
+        Ok(match method {
+            "Bitmark.Provenance" => {
+                json!({"data": [{"record": "BitmarkIssue", "isOwner": true, "txId": id, "inBlock": 2, "data": data}]})
+            }
+            "Bitmark.Transfer" => {
+                let (tx_id, pay_id) = ids(argument);
+                let mut sent = sent.clone();
+                sent["txId"] = json!(tx_id);
+                sent["payId"] = json!(pay_id);
+                sent
+            }
+            _ => normal(),
+        })
+    });
+    let to = account("miner").to_string();
+    let shown = result(&play.sign(&["transfer", &id.to_string(), "--to", &to, "--unratified"]));
+    let last = play.requests().pop().unwrap();
+    let (ours, value) = asked(&last);
+    let argument = &value["params"][0];
+    let mut put = wanted.to_owned();
+    for name in ["link", "owner", "signature"] {
+        put = put.replace(text(&recorded, name), text(argument, name));
+    }
+    assert_eq!(ours, put);
+    let (tx_id, pay_id) = (text(&shown, "transferId"), text(&shown, "payId"));
+    let wanted = self::shown("transfer --unratified");
+    let wanted = wanted
+        .to_string()
+        .replace(text(&wanted, "transferId"), tx_id)
+        .replace(text(&wanted, "payId"), pay_id);
+    begins_with(&shown, &serde_json::from_str(&wanted).unwrap());
+
+    // To somebody who does not own it the node is asked for nothing more.
+    let wrong = play.sign(&["transfer", &"00".repeat(32), "--to", &to, "--unratified"]);
+    assert!(error(&wrong).contains("another transaction"));
+}
+
+/// A record that was signed once, with a place for the second signature.
+fn once_signed(hex_text: &str) -> (Vec<u8>, Record) {
+    let half = hex::decode(hex_text).unwrap();
+    let place = [half.as_slice(), &[64], &[0; 64]].concat();
+    let (record, used) = Record::unpack(&place, true).unwrap();
+    assert_eq!(used, place.len());
+    (half, record)
+}
+
+#[test]
+fn records_that_the_reference_signed_once_are_what_we_sign_and_countersign() {
+    let shown_once = shown("transfer (once signed)");
+    let (half, mut transfer) = once_signed(text(&shown_once, "transfer"));
+    assert_eq!(text(&shown_once, "identity"), account("second").to_string());
+    assert_eq!(*transfer.owner(), account("second"));
+    assert_eq!(transfer.countersign_message(), half);
+    record::sign_second(&mut transfer, &PrivateKey::from_seed(&seed("second")));
+    let first = "eaUmCkmZHTfBGxtdQhzz7zJWvJw5zgfQM39wn6PrekX4X7HgFL";
+    assert!(transfer.pack(&first.parse().unwrap()).is_ok());
+
+    let shown_once = shown("blocktransfer (once signed)");
+    let (half, mut transfer) = once_signed(text(&shown_once, "blockTransfer"));
+    record::sign_first(&mut transfer, &PrivateKey::from_seed(&seed("miner")));
+    assert_eq!(transfer.countersign_message(), half);
+    record::sign_second(&mut transfer, &PrivateKey::from_seed(&seed("second")));
+    assert!(transfer.pack(&account("miner")).is_ok());
+}
+
+#[test]
+fn a_node_that_shows_another_certificate_than_before_is_asked_nothing() {
+    let play = Play::new(|_, _| Ok(normal()));
+    let first = play.run(&["peer", "height"]);
+    assert!(String::from_utf8_lossy(&first.stderr).contains("first visit"));
+    let second = play.run(&["peer", "height"]);
+    assert_eq!(result(&second)["height"], 7);
+    assert!(second.stderr.is_empty());
+    let known = play.folder.path().join("bitmark-cli/known-nodes.json");
+    let text = std::fs::read_to_string(&known).unwrap();
+    let at = text.find(": \"").unwrap() + 3;
+    let mut changed = text.clone();
+    changed.replace_range(at..at + 8, "00000000");
+    std::fs::write(&known, changed).unwrap();
+    let told = error(&play.run(&["peer", "height"]));
+    assert!(told.contains("nothing was sent"), "{told}");
+    assert_eq!(play.requests(), [""; 0]);
+    let right = &text[at..at + 64];
+    let pinned = play.run(&["peer", "height", "--pin", right]);
+    assert_eq!(result(&pinned)["height"], 7);
+    let wrong = play.run(&["peer", "height", "--pin", &"11".repeat(32)]);
+    assert!(error(&wrong).contains("ask its operator"));
+}
+
+#[test]
+fn answers_that_are_none_and_nodes_that_lie_are_told() {
+    let id = TxId([1; 32]).to_string();
+    let told = |answer: Value| {
+        let play = Play::new(move |method, _| {
+            Ok(if method == "Node.Info" {
+                normal()
+            } else {
+                answer.clone()
+            })
+        });
+        error(&play.run(&["provenance", &id]))
+    };
+    assert!(told(json!({"data": [{}]})).contains("record that is none"));
+    let case = on_the_wire("Bitmark.Provenance").remove(1);
+    let reply: Value = serde_json::from_str(text(&case["exchange"][0], "reply")).unwrap();
+    let truth = reply["result"].clone();
+    assert!(told(truth.clone()).contains("another transaction"));
+    let mut lie = truth;
+    lie["data"][0]["data"]["nonce"] = json!(5);
+    assert!(told(lie).contains("another transaction"));
+
+    let play = Play::new(|_, _| Err("rate limit".to_owned()));
+    assert!(error(&play.run(&["status", &id])).contains("the node answers: rate limit"));
+    let play = Play::new(|_, _| Ok(json!({"chain": "moon"})));
+    assert!(error(&play.run(&["status", &id])).contains("is no chain"));
+    let play = Play::new(|_, _| Ok(normal()));
+    let other = play.run(&["status", &id, "--chain", "devnet"]);
+    assert!(error(&other).contains("of chain local, not devnet"));
+    // The peer service is needed for what JSON-RPC has no method for.
+    assert!(error(&play.run(&["peer", "block", "2"])).contains("--connect"));
+    let _ = Client::new(play.stage.v4, &[]).unwrap();
+}
