@@ -35,6 +35,14 @@ impl PrivateKey {
         }
     }
 
+    /// From 64 bytes, seed half and public half; nothing if the halves do not belong together.
+    #[must_use]
+    pub fn from_ed25519_pair(pair: &[u8; 64], testing: bool) -> Option<Self> {
+        let (seed, _) = pair.split_first_chunk::<32>()?;
+        let key = Self::from_ed25519_seed(seed, testing);
+        (key.ed25519_pair() == Some(pair)).then_some(key)
+    }
+
     /// The key that a seed stands for.
     #[must_use]
     pub fn from_seed(seed: &Seed) -> Self {
@@ -110,6 +118,15 @@ impl PrivateKey {
         Zeroizing::new(base58::encode_checked(&self.to_bytes()))
     }
 
+    /// Seed half and public half; nobody's key has none.
+    #[must_use]
+    pub fn ed25519_pair(&self) -> Option<&[u8; 64]> {
+        match &self.secret {
+            Secret::Nothing(_) => None,
+            Secret::Ed25519(pair) => Some(pair),
+        }
+    }
+
     /// Whether it is of a test network.
     #[must_use]
     pub const fn is_testing(&self) -> bool {
@@ -177,6 +194,15 @@ mod tests {
             PrivateKey::from_signing_key_file("seed:x"),
             Err(KeyError::InvalidProofSigningKey)
         );
+    }
+
+    #[test]
+    fn halves_of_two_keys_are_no_key() {
+        let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
+        let mut pair = *key.ed25519_pair().unwrap();
+        assert_eq!(PrivateKey::from_ed25519_pair(&pair, true), Some(key));
+        pair[63] ^= 1;
+        assert_eq!(PrivateKey::from_ed25519_pair(&pair, true), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A secret under a pass phrase: ChaCha20-Poly1305 with a key from Argon2id. The format is ours
-//! alone; the reference's files are not read.
+//! alone; [`reference_seal`](super::reference_seal) has the reference's.
 //!
 //! Randomness is given. A wrong pass phrase and a damaged file cannot be told apart.
 
