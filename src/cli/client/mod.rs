@@ -16,6 +16,7 @@ mod peer;
 mod progress;
 mod push;
 mod settings;
+mod sign;
 mod target;
 mod title;
 mod trace;
@@ -76,7 +77,7 @@ pub struct Cli {
 enum Command {
     /// Ask a node, tell it something, or watch what it publishes.
     Peer(peer::Args),
-    /// Make, show and list identities: sealed seeds of accounts.
+    /// Make, show and change identities: sealed keys of accounts.
     Identity(identity::Args),
     /// Register an asset and issue bitmarks on it.
     Create(create::Args),
@@ -103,6 +104,12 @@ enum Command {
     Verify(title::VerifyArgs),
     /// Show packed bytes as JSON.
     Decode(decode::Args),
+    /// Sign a file.
+    Sign(sign::SignArgs),
+    /// Check what somebody signed a file with: exit status 0 if it is right, else 1.
+    Check(sign::CheckArgs),
+    /// The fingerprint of a file, by which an asset is known.
+    Fingerprint(sign::FingerprintArgs),
 }
 
 /// Where results go.
@@ -155,6 +162,9 @@ pub fn run(cli: Cli) -> u8 {
         Command::Prove(args) => title::prove(&args, output),
         Command::Verify(args) => title::verify(&args, output),
         Command::Decode(args) => decode::run(&args, output),
+        Command::Sign(args) => sign::sign(&args, output),
+        Command::Check(args) => sign::check(&args, output),
+        Command::Fingerprint(args) => sign::fingerprint(&args, output),
     };
     match result {
         Ok(()) => 0,
