@@ -8,6 +8,7 @@ mod blockdigest;
 mod blockheader;
 mod blockring;
 mod blocks;
+mod cli_keys;
 mod connection;
 mod currency;
 mod difficulty;

@@ -26,6 +26,7 @@ use bitmarkd::core::{timing, upstream};
 use bitmarkd::shell::files::certificate;
 use serde_json::{Value, json};
 
+use crate::cli_keys;
 use crate::harness::{self, Case};
 
 const FILE: &str = "rpc-transcripts.json";
@@ -84,7 +85,11 @@ fn rpc_transcripts() {
                 "certificate fingerprint" => fingerprint(case),
                 "discovery proxy" => discovery(case),
                 "https" | "command line client on the wire" => elsewhere(case),
-                "command line client output" | "command line client key file" => elsewhere(case),
+                "command line client key file" => cli_keys::key_file(case),
+                "command line client output" if cli_keys::is_fingerprint(case) => {
+                    cli_keys::fingerprint(case);
+                }
+                "command line client output" => elsewhere(case),
                 other => case.fail("group", format!("{other} is unknown")),
             }
         }
@@ -462,7 +467,7 @@ fn elsewhere(case: &Case) {
 }
 
 /// What sockets and the client program show.
-const ELSEWHERE: [&str; 22] = [
+const ELSEWHERE: [&str; 12] = [
     "transport",
     "node_state",
     "method",
@@ -473,16 +478,6 @@ const ELSEWHERE: [&str; 22] = [
     "headers",
     "reply",
     "output",
-    "password",
-    "salt",
-    "public_key",
-    "private_key",
-    "private_key_encrypted",
-    "private_key_base58",
-    "seed",
-    "seed_encrypted",
-    "account",
-    "fingerprint",
     "publish_frames",
     "exchange",
 ];
