@@ -458,6 +458,37 @@ fn a_node_that_shows_another_certificate_than_before_is_asked_nothing() {
 }
 
 #[test]
+fn after_setup_neither_node_nor_identity_need_be_named() {
+    let play = Play::new(|_, _| Ok(normal()));
+    let address = play.stage.v4.to_string();
+    let program = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
+            .arg("--json")
+            .args(arguments)
+            .env("XDG_CONFIG_HOME", play.folder.path())
+            .env("BITMARK_PASSPHRASE", "abcdefgh")
+            .output()
+            .unwrap()
+    };
+    assert!(error(&program(&["peer", "height"])).contains("`setup` keeps one"));
+    let setup = ["setup", "bob", "--chain", "local", "--rpc", &address];
+    assert!(error(&program(&["setup", "bob", "--rpc", "here"])).contains("HOST:PORT"));
+    let made = result(&program(&setup));
+    assert_eq!(result(&program(&["peer", "height"]))["height"], 7);
+    let file = play.folder.path().join("a file");
+    std::fs::write(&file, "content").unwrap();
+    let signed = result(&program(&["sign", file.to_str().unwrap()]));
+    assert!(text(&signed, "signature").len() == 128, "{signed}");
+    assert_eq!(text(&made, "name"), "bob");
+    assert!(error(&program(&setup)).contains("never overwritten"));
+    // The chain that was written down is the one that is asked for.
+    let settings = play.folder.path().join("bitmark-cli/client.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("local", "devnet")).unwrap();
+    assert!(error(&program(&["peer", "height"])).contains("of chain local, not devnet"));
+}
+
+#[test]
 fn answers_that_are_none_and_nodes_that_lie_are_told() {
     let id = TxId([1; 32]).to_string();
     let told = |answer: Value| {

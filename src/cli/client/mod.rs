@@ -16,6 +16,7 @@ mod peer;
 mod progress;
 mod push;
 mod settings;
+mod setup;
 mod sign;
 mod target;
 mod title;
@@ -75,6 +76,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make an identity and keep with which node it is used.
+    Setup(setup::Args),
     /// Ask a node, tell it something, or watch what it publishes.
     Peer(peer::Args),
     /// Make, show and change identities: sealed keys of accounts.
@@ -148,6 +151,7 @@ impl Output {
 pub fn run(cli: Cli) -> u8 {
     let output = Output { json: cli.json };
     let result = match cli.command {
+        Command::Setup(args) => setup::run(&args, output),
         Command::Peer(args) => peer::run(args, output),
         Command::Identity(args) => identity::run(args, output),
         Command::Create(args) => create::run(&args, output),

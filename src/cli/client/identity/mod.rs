@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::network::Network;
+use super::settings::Settings;
 use super::target::chain_named;
-use super::{Output, arguments};
+use super::{Output, arguments, home};
 use crate::core::keys::{Account, PrivateKey, PublicKey, Secret, Seed};
 use file::{File, KEPT};
 use secrets::Source;
@@ -123,7 +124,7 @@ pub struct Place {
 /// Whose signature.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Signer {
-    /// The identity that signs; in a test network its own unless given.
+    /// The identity that signs; unless given the one of `setup`, in a test network its own.
     #[arg(long, value_name = "NAME")]
     identity: Option<String>,
     #[command(flatten)]
@@ -153,11 +154,8 @@ impl Place {
         if let Some(folder) = &self.identities {
             return Ok(folder.clone());
         }
-        let base = std::env::var_os("XDG_CONFIG_HOME")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
-            .context("where are the identities? give --identities DIR")?;
-        Ok(base.join("bitmark-cli").join("identities"))
+        let folder = home::folder().context("where are the identities? give --identities DIR")?;
+        Ok(folder.join("identities"))
     }
 
     fn path(&self, name: &str) -> anyhow::Result<PathBuf> {
@@ -196,7 +194,11 @@ impl Signer {
     /// # Errors
     /// None was named, or it stays sealed.
     pub fn key(&self, network: Option<&Network>) -> anyhow::Result<PrivateKey> {
-        match (&self.identity, network) {
+        let kept = match (&self.identity, network) {
+            (None, None) => Settings::of_user()?.identity,
+            (name, _) => name.clone(),
+        };
+        match (&kept, network) {
             (Some(name), _) => Ok(self.place.opened(name, "sign")?.secret.key()),
             (None, Some(network)) => {
                 let entry = &network.identity;
@@ -206,7 +208,9 @@ impl Signer {
                     .with_context(|| entry.file.display().to_string())?;
                 Ok(secret.key())
             }
-            (None, None) => bail!("who signs? give --identity NAME (`identity new` makes one)"),
+            (None, None) => bail!(
+                "who signs? give --identity NAME (`identity new` makes one), or keep one with `setup`"
+            ),
         }
     }
 }
@@ -283,16 +287,17 @@ fn key_digits(account: &Account) -> String {
 }
 
 /// A new identity.
-struct New<'a> {
-    name: &'a str,
-    chain: &'a str,
-    description: Option<&'a str>,
-    key_file: Option<&'a Path>,
-    place: &'a Place,
+pub(super) struct New<'a> {
+    pub name: &'a str,
+    pub chain: &'a str,
+    pub description: Option<&'a str>,
+    pub key_file: Option<&'a Path>,
+    pub place: &'a Place,
 }
 
 impl New<'_> {
-    fn make(&self, output: Output) -> anyhow::Result<()> {
+    /// Makes it; gives its account and its file.
+    pub fn make(&self) -> anyhow::Result<(String, PathBuf)> {
         let chain = chain_named(self.chain)?;
         let path = self.place.path(self.name)?;
         if path.exists() {
@@ -312,12 +317,16 @@ impl New<'_> {
             std::fs::create_dir_all(folder)?;
         }
         file.create(&path)?;
+        Ok((file.account, path))
+    }
+
+    fn show(&self, output: Output) -> anyhow::Result<()> {
+        let (account, path) = self.make()?;
         output.show(
-            &json!({"name": self.name, "account": file.account, "file": path}),
+            &json!({"name": self.name, "account": account, "file": path}),
             format!(
-                "{}: account {}\nkept in {}",
+                "{}: account {account}\nkept in {}",
                 self.name,
-                file.account,
                 path.display()
             ),
         );
@@ -472,7 +481,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             key_file: key_file.as_deref(),
             place: &place,
         }
-        .make(output),
+        .show(output),
         IdentityCommand::Show {
             name,
             secret,
