@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bitmarkd::cli::client::identity;
@@ -303,15 +304,20 @@ fn the_first_proof_of_work_that_counts_is_the_one_of_the_reference() {
 #[test]
 fn a_set_that_is_paid_for_by_work_is_shown_as_the_reference_shows_it() {
     let pay_nonce = "d1cc53a056227402";
-    // Easy to meet.
+    // Easy to meet, once.
     let difficulty = format!("0{}", "f".repeat(63));
-    let known = difficulty.clone();
+    let hard = Arc::new(AtomicBool::new(false));
+    let (known, is_hard) = (difficulty.clone(), Arc::clone(&hard));
     let play = Play::new(move |method, argument| {
         Ok(match method {
             "Assets.Get" => json!({"assets": [{"record": "", "confirmed": false, "data": null}]}),
             "Bitmarks.Create" if argument["issues"].is_null() => json!({}),
             "Bitmarks.Create" => {
                 let (_, tx_id, pay_id) = issue_of(argument);
+                let known = match is_hard.load(Ordering::SeqCst) {
+                    true => "0".repeat(24) + &known[..40],
+                    false => known.clone(),
+                };
                 json!({"assets": [], "issues": [{"txId": tx_id}], "payId": pay_id, "payNonce": pay_nonce, "difficulty": known})
             }
             "Bitmarks.Proof" => json!({"status": "Accepted"}),
@@ -341,6 +347,9 @@ fn a_set_that_is_paid_for_by_work_is_shown_as_the_reference_shows_it() {
     );
     let (_, proof) = asked(&play.requests()[methods.len() - 1].clone());
     assert_eq!(proof["params"][0]["nonce"], shown["submittedNonce"]);
+    hard.store(true, Ordering::SeqCst);
+    let told = error(&play.sign(&["create", "--name", "a", "--fingerprint", "f"]));
+    assert!(told.contains("times the work"), "{told}");
 }
 
 #[test]

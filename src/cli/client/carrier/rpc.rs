@@ -11,13 +11,16 @@ use crate::cli::client::Output;
 use crate::cli::client::progress::Progress;
 use crate::cli::client::target::chain_named;
 use crate::core::block::Target;
+use crate::core::block::difficulty::issue_target;
 use crate::core::chain::Chain;
 use crate::core::id::{AssetId, PayId, PayNonce, TxId};
 use crate::core::keys::Account;
-use crate::core::mining::proof::ClientNonce;
+use crate::core::mining::proof::{ClientNonce, expected_attempts};
 use crate::core::record::{AssetData, Record};
 use crate::core::rpc::{PAGE_MAX, RECORDS_MAX};
 
+/// A node that wants so many times the usual work is not obeyed.
+const WORK_MAX: f64 = 16.0;
 /// A provenance that is made up.
 const UNSIGNED: &str = "a step of the node's provenance is not signed by the owner before";
 
@@ -234,10 +237,17 @@ impl Carrier for OverRpc {
         let pay_id = PayId::of(packed.iter().map(Vec::as_slice));
         same("payment", &pay_id, &parsed(&reply, "payId")?)?;
         let difficulty = reply["difficulty"].as_str().unwrap_or_default();
+        let target = Target::from_text(difficulty)
+            .context("the node's answer has no proper `difficulty`")?;
+        let usual = expected_attempts(&issue_target(self.chain, issues.len()));
+        let times = expected_attempts(&target) / usual;
+        ensure!(
+            times < WORK_MAX,
+            "the node asks for {times:.0} times the work that its chain wants; ask another one"
+        );
         Ok(Issued {
             pay_nonce: parsed::<PayNonce>(&reply, "payNonce")?,
-            target: Target::from_text(difficulty)
-                .context("the node's answer has no proper `difficulty`")?,
+            target,
             payments: payments(&reply),
         })
     }
