@@ -28,7 +28,14 @@ build: setup ## the three programs, optimised
 # The fuzz targets are a workspace of their own, which nothing else would build.
 CHECK_FUZZ := $(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir target
 
+deb: MANUALS = target/manuals
+deb: COMPLETIONS = target/completions
 deb: build ## the Debian package, in target/deb
+	@rm -rf target/manuals target/completions; mkdir -p target/completions
+	@$(RELEASE)/bitmark-cli manuals target/manuals
+	@set -e; for program in bitmarkd bitmark-cli recorderd; do for shell in bash zsh fish; do \
+	  $(RELEASE)/bitmark-cli completions $$shell --program $$program > target/completions/$$program.$$shell; \
+	done; done
 	@MANUALS="$(MANUALS)" COMPLETIONS="$(COMPLETIONS)" ./packaging/deb/build.sh $(RELEASE) target/deb
 
 deb-test: deb ## installs the package into a folder of its own and starts a node from there

@@ -10,6 +10,7 @@ macro_rules! outln {
 
 pub mod client;
 pub mod daemon;
+pub mod manual;
 pub mod recorder;
 
 /// Prints a line. When nobody reads any more the program ends quietly; when the line cannot be

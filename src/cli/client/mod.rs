@@ -27,8 +27,10 @@ mod watch;
 
 pub use chain::shown;
 use clap::{Parser, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
+
+use super::manual;
 
 /// The node is not in mode Normal.
 pub const NOT_NORMAL: u8 = 3;
@@ -113,6 +115,10 @@ enum Command {
     Check(sign::CheckArgs),
     /// The fingerprint of a file, by which an asset is known.
     Fingerprint(sign::FingerprintArgs),
+    /// Print what a shell needs to complete the words of a command line.
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages of all programs into a folder.
+    Manuals(manual::ManualsArgs),
 }
 
 /// Where results go.
@@ -169,6 +175,15 @@ pub fn run(cli: Cli) -> u8 {
         Command::Sign(args) => sign::sign(&args, output),
         Command::Check(args) => sign::check(&args, output),
         Command::Fingerprint(args) => sign::fingerprint(&args, output),
+        Command::Completions(args) => {
+            let script = manual::completions(args.program, args.shell);
+            output.show(&json!({"completions": script}), script.trim_end());
+            Ok(())
+        }
+        Command::Manuals(args) => manual::write(&args.folder).map(|names| {
+            let text = format!("{} pages in {}", names.len(), args.folder.display());
+            output.show(&json!({"folder": args.folder, "pages": names}), text);
+        }),
     };
     match result {
         Ok(()) => 0,

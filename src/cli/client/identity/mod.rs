@@ -1,7 +1,7 @@
 //! Identities: a seed or a private key under a pass phrase, one file each.
 //!
 //! Secrets are printed where they were asked for, on standard output, and nowhere else; what held
-//! them is wiped.
+//! them here is wiped.
 
 mod file;
 mod secrets;

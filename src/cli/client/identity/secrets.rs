@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, stdin};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -125,7 +126,9 @@ pub(super) fn of_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 pub(super) fn key_text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let place = || path.display().to_string();
     if path == Path::new("-") {
-        return bounded(stdin().lock(), LONGEST).context("standard input");
+        // Past the buffer of the standard library, which is not wiped.
+        let input = stdin().as_fd().try_clone_to_owned().map(File::from);
+        return bounded(input.context("standard input")?, LONGEST).context("standard input");
     }
     bounded(File::open(path).with_context(place)?, LONGEST).with_context(place)
 }
