@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use super::desk::Desk;
 use crate::core::engine::Input;
 use crate::core::{explore, rpc};
+use crate::shell::counters::Counters;
+use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER, REFUSED};
 use crate::shell::files::config::{Config, ListenAddress};
 use crate::shell::https::paths::Page;
 use crate::shell::https::{self, Pages};
 use crate::shell::rpc::{self as tls_rpc, Answer, Service};
-use crate::shell::tcp::{self, tls};
-use crate::shell::zmq::monitor;
+use crate::shell::tcp::tls;
 
 /// What the services ask with.
 #[derive(Debug, Clone)]
@@ -76,7 +77,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Starts what is configured. `incoming` counts the peers that are connected to us.
+    /// Starts what is configured; `counters` are shown by the explorer.
     ///
     /// # Errors
     /// The system gives no thread or no runtime.
@@ -84,7 +85,7 @@ impl Clients {
         config: &Config,
         certificates: Certificates,
         desks: Desks,
-        incoming: monitor::Count,
+        counters: Counters,
     ) -> anyhow::Result<Self> {
         let (stop, mut stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,12 +100,10 @@ impl Clients {
             }
         };
         let (rpc, https) = (bound(&listeners.rpc), bound(&listeners.https));
-        let pages = super::explorer::serve(config.clone(), desks.views.clone(), stopped.clone());
-        let asker = Asker {
-            desks,
-            incoming,
-            count: tcp::Count::default(),
-        };
+        let views = desks.views.clone();
+        let pages =
+            super::explorer::serve(config.clone(), views, counters.clone(), stopped.clone());
+        let asker = Asker { desks, counters };
         let services = serve(config, certificates, listeners, asker);
         let all = async move {
             tokio::select! {
@@ -169,14 +168,14 @@ fn serve(
     async move {
         let over_tls = async {
             if let Some(tls) = certificates.rpc {
-                let (count, asker) = (asker.count.clone(), asker.clone());
-                tls_rpc::serve(listeners.rpc, tls, rpc, count, asker).await;
+                let counts = asker.counters.rpc.clone();
+                tls_rpc::serve(listeners.rpc, tls, rpc, counts, asker.clone()).await;
             }
         };
         let over_https = async {
             if let Some(tls) = certificates.https {
-                let (count, asker) = (asker.count.clone(), asker.clone());
-                https::serve(listeners.https, tls, https, count, asker).await;
+                let counts = asker.counters.https.clone();
+                https::serve(listeners.https, tls, https, counts, asker.clone()).await;
             }
         };
         tokio::join!(over_tls, over_https, std::future::pending::<()>());
@@ -187,15 +186,19 @@ fn serve(
 #[derive(Debug, Clone)]
 struct Asker {
     desks: Desks,
-    incoming: monitor::Count,
-    count: tcp::Count,
+    counters: Counters,
 }
 
 impl Asker {
     async fn ask(&self, call: rpc::Call) -> rpc::Outcome {
+        let counters = &self.counters;
         let around = rpc::Surroundings {
-            rpcs: self.count.get(),
-            incoming: self.incoming.get(),
+            rpcs: counters
+                .rpc
+                .count
+                .get()
+                .saturating_add(counters.https.count.get()),
+            incoming: counters.connections.get(),
         };
         let asked = self
             .desks
@@ -209,11 +212,23 @@ impl Service for Asker {
     async fn call(&self, request: Vec<u8>) -> Answer {
         let envelope = match rpc::read(&request) {
             Ok(envelope) => envelope,
-            Err(unreadable) => return Answer::Unreadable(unreadable.reply()),
+            Err(unreadable) => {
+                self.counters.rpc.requests.count(OTHER, REFUSED);
+                return Answer::Unreadable(unreadable.reply());
+            }
         };
+        let method = envelope.known_method().unwrap_or(OTHER);
+        let begun = self.counters.rpc.requests.begin(method);
         match envelope.call {
-            Ok(call) => Answer::Called(rpc::reply(&envelope.id, &self.ask(call).await)),
-            Err(error) => Answer::Refused(rpc::reply(&envelope.id, &Err(error))),
+            Ok(call) => {
+                let outcome = self.ask(call).await;
+                begun.end(if outcome.is_ok() { ANSWERED } else { ERROR });
+                Answer::Called(rpc::reply(&envelope.id, &outcome))
+            }
+            Err(error) => {
+                begun.refuse();
+                Answer::Refused(rpc::reply(&envelope.id, &Err(error)))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::desk::Desk;
 use crate::core::engine::Input;
 use crate::core::explore::Shown;
+use crate::shell::counters::Counters;
 use crate::shell::explorer::{self, Allowed, Service, Source};
 use crate::shell::files::config::Config;
 
@@ -16,7 +17,12 @@ use crate::shell::files::config::Config;
 const FILES_MAX: usize = 100_000;
 
 /// Serves until the node stops.
-pub async fn serve(config: Config, views: Desk<Shown>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    config: Config,
+    views: Desk<Shown>,
+    counters: Counters,
+    mut stop: watch::Receiver<bool>,
+) {
     let section = &config.explorer;
     if section.listen.is_empty() {
         return;
@@ -32,10 +38,11 @@ pub async fn serve(config: Config, views: Desk<Shown>, mut stop: watch::Receiver
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let service = Service::new(
+    let service = Service::with_counters(
         source(views, config.database.directory.clone()),
         Allowed(section.allow.clone()),
         tls,
+        counters,
     );
     let sockets = section.listen.iter().flat_map(|listen| listen.sockets());
     for address in sockets {

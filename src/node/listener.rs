@@ -1,7 +1,7 @@
 //! The peer service on its socket thread: what can be answered from the status is answered at once,
 //! the rest goes to the readers or to the owner; replies leave in the order of requests.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,9 +15,12 @@ use crate::core::engine::{Input, source_of};
 use crate::core::keys::PeerPublicKey;
 use crate::core::listener::look_up;
 use crate::core::listener::reply::Info;
+use crate::core::listener::request::known_command;
 use crate::core::listener::{
     Asked, Connection, Envelope, Lane, News, Reply, ReplyOrder, Request, Ticket,
 };
+use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER};
+use crate::shell::counters::{Begun, Requests};
 use crate::shell::store::Store;
 use crate::shell::zmq::monitor::Event;
 use crate::shell::zmq::receive::Received;
@@ -27,8 +30,23 @@ use crate::shell::zmq::{Access, Frames, Waker};
 /// Answers that come from other threads.
 pub type Answer = (Ticket, Reply);
 
+/// The key of a session.
+type Client = Option<[u8; 32]>;
+
 /// A question for the readers.
 type Asking = (Ticket, Request);
+
+/// What the service is made of.
+pub struct Parts {
+    pub chain: &'static Chain,
+    pub shown: Arc<Shown>,
+    pub inputs: Sender<Input>,
+    pub readers: Sender<Asking>,
+    pub answers: Receiver<Answer>,
+    pub access: Access,
+    pub requests: Requests,
+    pub stop: Arc<AtomicBool>,
+}
 
 /// The service.
 pub struct PeerService {
@@ -39,6 +57,9 @@ pub struct PeerService {
     /// What waits for the owner, and what waits for the readers.
     for_owner: Lane<Input>,
     for_readers: Lane<Request>,
+    /// Requests that others work on, for the counters; each leaves with its answer.
+    begun: BTreeMap<Ticket, Begun>,
+    requests: Requests,
     readers: Sender<Asking>,
     answers: Receiver<Answer>,
     leaving: VecDeque<(usize, Frames)>,
@@ -48,31 +69,31 @@ pub struct PeerService {
 
 impl PeerService {
     /// A service that has answered nothing yet.
-    pub fn new(
-        chain: &'static Chain,
-        shown: Arc<Shown>,
-        inputs: Sender<Input>,
-        readers: Sender<Asking>,
-        answers: Receiver<Answer>,
-        access: Access,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            chain,
-            shown,
+            chain: parts.chain,
+            shown: parts.shown,
             order: ReplyOrder::new(),
-            inputs,
+            inputs: parts.inputs,
             for_owner: Lane::default(),
             for_readers: Lane::default(),
-            readers,
-            answers,
+            begun: BTreeMap::new(),
+            requests: parts.requests,
+            readers: parts.readers,
+            answers: parts.answers,
             leaving: VecDeque::new(),
-            access,
-            stop,
+            access: parts.access,
+            stop: parts.stop,
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, reply: Reply) {
+    fn answer(&mut self, ticket: Ticket, reply: Reply, begun: Option<Begun>) {
+        // One whose connection was forgotten meanwhile is dropped, and counts so.
+        if let Some(begun) = begun
+            && self.order.connection(ticket).is_some()
+        {
+            begun.end(if reply.is_error() { ERROR } else { ANSWERED });
+        }
         self.leaving
             .extend(self.order.answer(ticket, reply.into_frames()));
     }
@@ -88,15 +109,17 @@ impl PeerService {
     }
 
     /// `bytes` is what the request takes while it waits.
-    fn asked(&mut self, ticket: Ticket, client: Option<[u8; 32]>, asked: Asked, bytes: usize) {
+    fn asked(&mut self, ticket: Ticket, begun: Begun, client: Client, asked: Asked, bytes: usize) {
         let source = source_of(&PeerPublicKey(client.unwrap_or_default()));
         let lost = match asked.request {
-            Request::Info => return self.answer(ticket, self.info()),
+            Request::Info => return self.answer(ticket, self.info(), Some(begun)),
             Request::Height => {
-                return self.answer(ticket, Reply::height(self.shown.get().height));
+                let reply = Reply::height(self.shown.get().height);
+                return self.answer(ticket, reply, Some(begun));
             }
             Request::Nothing | Request::News(News::Heart) => {
-                return self.answer(ticket, Reply::acknowledge(&asked.command));
+                let reply = Reply::acknowledge(&asked.command);
+                return self.answer(ticket, reply, Some(begun));
             }
             Request::Block(_) | Request::Digest(_) => {
                 self.for_readers.push(source, ticket, asked.request, bytes)
@@ -111,8 +134,9 @@ impl PeerService {
                 self.for_owner.push(source, ticket, input, bytes)
             }
         };
+        self.begun.insert(ticket, begun);
         for ticket in lost {
-            self.lose(ticket);
+            self.refuse(ticket);
         }
         self.pass_on();
     }
@@ -125,6 +149,14 @@ impl PeerService {
         }
     }
 
+    /// A request for which there was no room.
+    fn refuse(&mut self, ticket: Ticket) {
+        if let Some(begun) = self.begun.remove(&ticket) {
+            begun.refuse();
+        }
+        self.lose(ticket);
+    }
+
     /// Hands on what waits, as far as others may work on it.
     fn pass_on(&mut self) {
         while let Some((ticket, input)) = self.for_owner.pop() {
@@ -133,6 +165,7 @@ impl PeerService {
             let is_open = self.order.connection(ticket).is_some();
             if !is_open || self.inputs.try_send(input).is_err() {
                 self.for_owner.done(ticket);
+                self.begun.remove(&ticket);
                 self.lose(ticket);
             }
         }
@@ -140,6 +173,7 @@ impl PeerService {
             let is_open = self.order.connection(ticket).is_some();
             if !is_open || self.readers.try_send((ticket, request)).is_err() {
                 self.for_readers.done(ticket);
+                self.begun.remove(&ticket);
                 self.lose(ticket);
             }
         }
@@ -152,7 +186,7 @@ impl Service for PeerService {
             .client
             .is_some_and(|key| self.access.is_banned(&PeerPublicKey(key)));
         let mut frames = received.frames;
-        if banned || frames.is_empty() {
+        if frames.is_empty() {
             return;
         }
         let id = frames.remove(0);
@@ -164,15 +198,19 @@ impl Service for PeerService {
         let Some((envelope, body)) = Envelope::split(frames) else {
             return;
         };
+        let begun = self.requests.begin(known_command(&body).unwrap_or(OTHER));
+        if banned {
+            return begun.refuse();
+        }
         let Some(ticket) = self.order.open(Connection { socket, id }, envelope) else {
-            return;
+            return begun.refuse();
         };
         match Asked::read(self.chain, body) {
-            Err(reply) => self.answer(ticket, reply),
+            Err(reply) => self.answer(ticket, reply, Some(begun)),
             // Of a message that is too large as a whole the parameters in front count, as of one
             // that has more of them than its command takes.
             Ok(asked) => {
-                self.asked(ticket, received.client, asked, bytes);
+                self.asked(ticket, begun, received.client, asked, bytes);
             }
         }
     }
@@ -181,7 +219,8 @@ impl Service for PeerService {
         while let Ok((ticket, reply)) = self.answers.try_recv() {
             self.for_owner.done(ticket);
             self.for_readers.done(ticket);
-            self.answer(ticket, reply);
+            let begun = self.begun.remove(&ticket);
+            self.answer(ticket, reply, begun);
         }
         self.pass_on();
     }
@@ -267,5 +306,135 @@ fn from_store(chain: &Chain, store: &Store, request: &Request) -> Reply {
         Request::Block(number) => look_up::block(store, *number),
         Request::Digest(number) => look_up::digest(chain, store, *number),
         _ => Reply::block_not_found(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::chain::LOCAL;
+    use crate::shell::counters::requests::{DROPPED, REFUSED};
+
+    const KEY: [u8; 32] = [7; 32];
+
+    /// A service with whatever takes its questions.
+    struct Rig {
+        service: PeerService,
+        inputs: Receiver<Input>,
+        asked: Receiver<Asking>,
+        answers: Sender<Answer>,
+        requests: Requests,
+        access: Access,
+    }
+
+    impl Rig {
+        fn new(room: usize) -> Self {
+            let (to_owner, inputs) = bounded(room);
+            let (to_readers, asked) = bounded(room);
+            let (answers, answered) = bounded(8);
+            let requests = Requests::new(["command", "result"]);
+            let access = Access::default();
+            let service = PeerService::new(Parts {
+                chain: &LOCAL,
+                shown: Arc::default(),
+                inputs: to_owner,
+                readers: to_readers,
+                answers: answered,
+                access: access.clone(),
+                requests: requests.clone(),
+                stop: Arc::default(),
+            });
+            Self {
+                service,
+                inputs,
+                asked,
+                answers,
+                requests,
+                access,
+            }
+        }
+
+        fn ask(&mut self, body: &[&[u8]]) {
+            let mut frames = vec![b"id".to_vec(), Vec::new()];
+            frames.extend(body.iter().map(|frame| frame.to_vec()));
+            let received = Received {
+                frames,
+                client: Some(KEY),
+                ..Received::default()
+            };
+            self.service.message(0, received);
+        }
+
+        fn count(&self, name: &'static str, result: &'static str) -> u64 {
+            self.requests.get(name, result)
+        }
+    }
+
+    #[test]
+    fn what_is_answered_at_once_is_counted_by_its_command_and_a_stranger_s_as_other() {
+        let mut rig = Rig::new(1);
+        rig.ask(&[b"local", b"N"]);
+        rig.ask(&[b"local", b"I"]);
+        rig.ask(&[b"local", b"heart", b"beat"]);
+        rig.ask(&[b"local", b"E"]);
+        rig.ask(&[b"local", b"{\"\n"]);
+        rig.ask(&[b"bitmark", b"N"]);
+        rig.ask(&[b"local", b"B", b"short"]);
+        rig.ask(&[b"local"]);
+        for (name, result, times) in [
+            ("N", ANSWERED, 1),
+            ("I", ANSWERED, 1),
+            ("heart", ANSWERED, 1),
+            (OTHER, ANSWERED, 2),
+            ("N", ERROR, 1),
+            ("B", ERROR, 1),
+            (OTHER, ERROR, 1),
+        ] {
+            assert_eq!(rig.count(name, result), times, "{name} {result}");
+        }
+        assert_eq!(std::iter::from_fn(|| rig.service.next_reply()).count(), 8);
+    }
+
+    #[test]
+    fn what_others_answer_is_counted_when_they_have() {
+        let mut rig = Rig::new(8);
+        rig.ask(&[b"local", b"H", &[0; 8]]);
+        rig.ask(&[b"local", b"B", &[9; 8]]);
+        rig.ask(&[b"local", b"transfer", b"record"]);
+        let tickets: Vec<Ticket> = rig.asked.try_iter().map(|(ticket, _)| ticket).collect();
+        assert_eq!((tickets.len(), rig.count("H", ANSWERED)), (2, 0));
+        let Ok(Input::Request { ticket, .. }) = rig.inputs.try_recv() else {
+            panic!("the owner is not asked");
+        };
+        let hash = Reply::digest(&LOCAL.genesis_digest);
+        rig.answers.send((tickets[0], hash)).unwrap();
+        let missing = Reply::block_not_found();
+        rig.answers.send((tickets[1], missing)).unwrap();
+        let taken = Reply::acknowledge(b"transfer");
+        rig.answers.send((ticket, taken)).unwrap();
+        rig.service.woken();
+        assert_eq!(rig.count("H", ANSWERED), 1);
+        assert_eq!(rig.count("B", ERROR), 1);
+        assert_eq!(rig.count("transfer", ANSWERED), 1);
+        assert!(rig.service.begun.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_answer_is_refused_or_dropped() {
+        let mut rig = Rig::new(1);
+        rig.ask(&[b"local", b"H", &[0; 8]]);
+        // Nobody takes this one: its connection is forgotten, and the first question with it.
+        rig.ask(&[b"local", b"B", &[0; 8]]);
+        assert_eq!((rig.count("B", DROPPED), rig.count("H", DROPPED)), (1, 0));
+        let (ticket, _) = rig.asked.try_recv().unwrap();
+        let late = Reply::digest(&LOCAL.genesis_digest);
+        rig.answers.send((ticket, late)).unwrap();
+        rig.service.woken();
+        assert_eq!((rig.count("H", DROPPED), rig.count("H", ANSWERED)), (1, 0));
+        assert!(rig.service.begun.is_empty());
+        rig.access.ban(PeerPublicKey(KEY), u64::MAX);
+        rig.ask(&[b"local", b"N"]);
+        assert_eq!((rig.count("N", REFUSED), rig.count("N", ANSWERED)), (1, 0));
+        assert!(rig.service.next_reply().is_none());
     }
 }

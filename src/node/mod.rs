@@ -13,6 +13,7 @@
 //! | `payment-X` | looks for payments in the chains of coins | decides |
 
 mod clients;
+mod counting;
 mod desk;
 mod explorer;
 mod listener;
@@ -40,7 +41,6 @@ use crate::shell::files::atomic;
 use crate::shell::files::config::Config;
 use crate::shell::logging::Log;
 use crate::shell::store::Flusher;
-use crate::shell::zmq::monitor::Count;
 use crate::shell::zmq::outward::{News as SocketNews, Outward, Publishing};
 use crate::shell::zmq::server::{Binding, Bound, Server};
 use crate::shell::zmq::{Access, AccessThread, Context};
@@ -282,16 +282,17 @@ impl Node {
                 .unwrap_or_default(),
             ..Bindings::default()
         };
-        let connections: Count = bound.connections.clone();
-        let listener = bound.serve(listener::PeerService::new(
+        let mut counters = counting::gather(&bound, submission_bound.as_ref(), &outward, &work);
+        let listener = bound.serve(listener::PeerService::new(listener::Parts {
             chain,
-            Arc::clone(&shown),
-            inputs.clone(),
-            reader.queue(),
+            shown: Arc::clone(&shown),
+            inputs: inputs.clone(),
+            readers: reader.queue(),
             answers,
-            access.clone(),
-            Arc::clone(&stop),
-        ))?;
+            access: access.clone(),
+            requests: counters.peers.clone(),
+            stop: Arc::clone(&stop),
+        }))?;
         let submission = submission_bound
             .map(|bound| {
                 let service = submission::SubmissionService::new(
@@ -323,14 +324,15 @@ impl Node {
             stop: Arc::clone(&stop),
             first: effects,
         })?;
-        operator.watch(connections.clone());
+        let payments = payment::Watchers::start(config, chain, &context, &inputs)?;
+        counters.payments = payments.health();
+        operator.watch(counters.clone());
         let handler = operator.handler();
         let control = ControlServer::start(&config.control.socket, handler)
             .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
-        let clients = clients::Clients::start(config, certificates, desks, connections)?;
+        let clients = clients::Clients::start(config, certificates, desks, counters)?;
         bindings.rpc.clone_from(&clients.rpc);
         bindings.https.clone_from(&clients.https);
-        let payments = payment::Watchers::start(config, chain, &context, &inputs)?;
         log::info!(
             target: "node",
             "started: chain {}, height {}, key {}, listening at {:?}",

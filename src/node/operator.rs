@@ -3,20 +3,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use serde_json::{Value, json};
 
+use crate::core::currency::Currency;
 use crate::core::engine::Input;
 use crate::shell::control::Handler;
+use crate::shell::counters::{Counters, Health};
 use crate::shell::files::config::Level;
 use crate::shell::logging::Log;
-use crate::shell::zmq::monitor::Count;
 
 /// How long the engine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A watcher of payments, for people.
+fn watched((currency, health): &(Currency, Health)) -> Value {
+    json!({
+        "currency": currency.text(),
+        "isReachable": health.is_reachable(),
+        "lastAnswer": health.last_answer(),
+        "seen": health.seen(),
+        "failures": health.failures(),
+    })
+}
 
 type Waiting = BTreeMap<u64, Sender<Result<Value, String>>>;
 
@@ -27,7 +39,7 @@ pub struct Operator {
     logs: Option<Arc<Log>>,
     waiting: Arc<Mutex<Waiting>>,
     next: Arc<AtomicU64>,
-    connections: Arc<Mutex<Option<Count>>>,
+    counters: Arc<Mutex<Counters>>,
 }
 
 impl Operator {
@@ -38,17 +50,17 @@ impl Operator {
             logs: logs.map(Arc::new),
             waiting: Arc::default(),
             next: Arc::default(),
-            connections: Arc::default(),
+            counters: Arc::default(),
         }
     }
 
-    /// Which connections are counted.
-    pub fn watch(&self, connections: Count) {
-        let mut place = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *place = Some(connections);
+    /// What is counted.
+    pub fn watch(&self, counters: Counters) {
+        *self.counters() = counters;
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The engine answered.
@@ -76,12 +88,9 @@ impl Operator {
             "log-level" => self.log_level(text("module"), text("level")),
             "status" => {
                 let mut answer = self.ask_engine(question.clone())?;
-                let connections = self
-                    .connections
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                let count = connections.as_ref().map_or(0, Count::get);
-                answer["connections"] = json!(count);
+                let counters = self.counters();
+                answer["connections"] = json!(counters.connections.get());
+                answer["payments"] = counters.payments.iter().map(watched).collect();
                 Ok(answer)
             }
             _ => self.ask_engine(question.clone()),

@@ -15,6 +15,7 @@ use crate::core::currency::Currency;
 use crate::core::engine::Input;
 use crate::core::payment::Timing;
 use crate::core::wire::connection::HostPort;
+use crate::shell::counters::Health;
 use crate::shell::files::config::{self, Config};
 use crate::shell::payment::rest::Patience;
 use crate::shell::payment::{Sink, discovery, rest};
@@ -87,6 +88,17 @@ impl Watchers {
                 }
             }
         })
+    }
+
+    /// How the services are that are watched.
+    pub fn health(&self) -> Vec<(Currency, Health)> {
+        let heard = self.discovery.iter().flat_map(|watcher| &watcher.health);
+        let heard = heard.map(|(coin, health)| (*coin, health.clone()));
+        let asked = self
+            .rest
+            .iter()
+            .map(|watcher| (watcher.currency, watcher.health.clone()));
+        heard.chain(asked).collect()
     }
 
     /// Whether the threads of all of them run.

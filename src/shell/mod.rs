@@ -1,6 +1,7 @@
 //! Threads, sockets, files, clock, randomness. Translates, does not decide.
 
 pub mod control;
+pub mod counters;
 pub mod digest;
 pub mod explorer;
 pub mod files;

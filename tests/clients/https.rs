@@ -231,6 +231,12 @@ fn one_connection_serves_several_requests() {
         assert_eq!(&body, b"{}");
     }
     assert_eq!(stage.count.get(), 1);
+    let counted = |path, status| stage.counts.requests.get(path, status);
+    assert_eq!(counted("/bitmarkd/details", "200"), 3);
+    assert_eq!(counted("other", "404"), 0);
+    // Heads and bodies, and what TLS needs.
+    assert!(stage.counts.bytes.received() > 3 * 40);
+    assert!(stage.counts.bytes.sent() > 3 * 40);
 }
 
 #[test]

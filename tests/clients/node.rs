@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::stage::{Client, tcp};
 
 /// A node's folder, with services for clients and without their certificate.
-fn prepared() -> (TempDir, Config) {
+pub fn prepared() -> (TempDir, Config) {
     let folder = tempfile::tempdir().unwrap();
     let mut ports = Ports::default();
     let plan = Plan::new(folder.path(), "n1", &mut ports).unwrap();
@@ -38,13 +38,13 @@ fn prepared() -> (TempDir, Config) {
 }
 
 /// Over HTTPS; `start` is the start of the head.
-fn ask(node: &Node, start: &str, body: &str) -> String {
+pub fn ask(node: &Node, start: &str, body: &str) -> String {
     let mut client = Client::new(node.bindings.https[0], &[]).unwrap();
     client.send(format!("{start}Host: a\r\nConnection: close\r\n\r\n{body}"));
     String::from_utf8(client.rest()).unwrap()
 }
 
-fn get(node: &Node, path: &str) -> String {
+pub fn get(node: &Node, path: &str) -> String {
     ask(node, &format!("GET {path} HTTP/1.1\r\n"), "")
 }
 

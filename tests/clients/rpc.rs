@@ -223,6 +223,9 @@ fn at_the_limit_the_longest_idle_is_closed_and_the_newcomer_served() {
     assert!(stage.client().is_answered());
     assert!(clients[1].is_ended());
     assert!(clients[0].is_answered() && clients[2].is_answered());
+    let count = &stage.count;
+    assert_eq!((count.accepted(), count.evicted()), (4, 1));
+    assert_eq!(count.turned_away(), 0);
 }
 
 #[test]
@@ -236,6 +239,7 @@ fn where_all_are_busy_the_newcomer_is_closed_without_tls() {
     let mut newcomer = stage.tcp();
     assert!(is_ended(&mut newcomer));
     assert_eq!(stage.count.get(), 2);
+    assert_eq!((stage.count.turned_away(), stage.count.evicted()), (1, 0));
     stage.stub.open_gate();
     for client in &mut clients {
         assert_eq!(client.line(), reply("waited", 1));

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bitmarkd::shell::counters::ServiceCounts;
 use bitmarkd::shell::files::certificate::Certificate;
 use bitmarkd::shell::https::paths::Page;
 use bitmarkd::shell::https::{self, Pages};
@@ -117,6 +118,7 @@ impl Pages for Stub {
 pub struct Stage {
     pub stub: Stub,
     pub count: Count,
+    pub counts: ServiceCounts,
     pub v4: SocketAddr,
     pub v6: SocketAddr,
     /// DER, as the file has it.
@@ -147,10 +149,10 @@ impl Stage {
             Kind::Https(_) => &https::PROTOCOLS,
         };
         let tls = tls::server(&certificate, &key, protocols).unwrap();
-        let (stub, count) = (Stub::new(), Count::default());
+        let (stub, counts) = (Stub::new(), ServiceCounts::new(["name", "result"]));
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, bound) = std::sync::mpsc::channel();
-        let (service, counted) = (stub.clone(), count.clone());
+        let (service, counted) = (stub.clone(), counts.clone());
         let serve = async move {
             let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
             let bind = |address| match &kind {
@@ -193,7 +195,8 @@ impl Stage {
         let port = bound.recv().unwrap();
         Self {
             stub,
-            count,
+            count: counts.count.clone(),
+            counts,
             v4: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             v6: SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
             certificate: pem::parse(&made.certificate).unwrap().into_contents(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bitmarkd::core::currency::Currency;
+use bitmarkd::shell::counters::{Counters, Flow, Health};
 use bitmarkd::shell::explorer::{Numbers, render};
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ pub fn engine() -> Value {
         "height": 7, "networkHeight": 8, "mode": "Normal", "digests": 12,
         "reservoir": {"pending": 1, "expired": 2},
         "refused": {"a \"reason\"": 3},
-        "requests": [{"command": "issues", "result": "taken", "count": 4}],
+        "recordMessages": [{"command": "issues", "result": "taken", "count": 4}],
         "shared": {"batches_sent": 5, "parked": 6},
     })
 }
@@ -40,7 +42,19 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 fn all() -> BTreeSet<String> {
-    let numbers = Numbers::default();
+    let counters = Counters {
+        sockets: vec![("listener", Flow::default())],
+        payments: vec![(Currency::Bitcoin, Health::default())],
+        ..Counters::default()
+    };
+    for requests in [
+        &counters.peers,
+        &counters.rpc.requests,
+        &counters.https.requests,
+    ] {
+        requests.begin("one").end("answered");
+    }
+    let numbers = Numbers::new(counters);
     numbers.answered("/", 200, std::time::Duration::from_millis(2), 10);
     samples(&render(&numbers, &engine(), 1))
 }

@@ -53,3 +53,58 @@ fn a_lone_node_is_alive_and_not_ready_and_shows_genesis() {
     assert!(!metrics.body.contains("\nbitmarkd_store_bytes 0\n"));
     stage.nodes[0].stop();
 }
+
+#[test]
+fn nodes_that_are_connected_count_what_they_send_each_other() {
+    let mut stage = Stage::new("devnet", 4);
+    let other = &stage.nodes[1].plan;
+    let entry = format!(
+        "\n[[subscribing.connect]]\npublic_key = \"{}\"\naddress = \"127.0.0.1:{}\"\n",
+        other.key(),
+        other.publish4
+    );
+    // The test network's nodes are connected without subscriptions.
+    stage.nodes[0].configure(|text| text.replace("\n[proofing]", &format!("{entry}\n[proofing]")));
+    for node in &mut stage.nodes {
+        node.start();
+    }
+    stage.wait_normal();
+    stage.mine_at(0);
+    let at = format!("127.0.0.1:{}", stage.nodes[0].plan.explorer);
+    stage.create(0, "counted", true);
+    let wanted = [
+        "bitmarkd_received_bytes_total{socket=\"listener\"}",
+        "bitmarkd_sent_bytes_total{socket=\"listener\"}",
+        "bitmarkd_received_bytes_total{socket=\"outgoing\"}",
+        "bitmarkd_sent_bytes_total{socket=\"outgoing\"}",
+        "bitmarkd_received_bytes_total{socket=\"subscriptions\"}",
+        "bitmarkd_sent_bytes_total{socket=\"publisher\"}",
+        "bitmarkd_sent_bytes_total{socket=\"work\"}",
+        "bitmarkd_received_bytes_total{socket=\"submission\"}",
+        "bitmarkd_sent_bytes_total{socket=\"submission\"}",
+        "bitmarkd_peer_connections",
+        "bitmarkd_peer_requests_total{command=\"R\",result=\"answered\"}",
+        "bitmarkd_peer_requests_total{command=\"N\",result=\"answered\"}",
+        "bitmarkd_peer_requests_total{command=\"OVL1\",result=\"answered\"}",
+    ];
+    let mut metrics = String::new();
+    for name in wanted {
+        crate::stage::eventually(name, || {
+            metrics = get(&at, "/metrics").body;
+            let sample = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+            metrics
+                .lines()
+                .find_map(sample)
+                .filter(|value: &u64| *value > 0)
+        });
+    }
+    // What only one direction can have.
+    for line in [
+        "bitmarkd_received_bytes_total{socket=\"publisher\"} 0",
+        "bitmarkd_received_bytes_total{socket=\"work\"} 0",
+        "bitmarkd_sent_bytes_total{socket=\"subscriptions\"} 0",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line}");
+    }
+    stage.nodes[0].stop();
+}

@@ -234,7 +234,7 @@ fn the_metrics_are_well_formed() {
         "bitmarkd_height 7",
         "bitmarkd_store_bytes 4711",
         "bitmarkd_refusals_total{reason=\"a \\\"reason\\\"\"} 3",
-        "bitmarkd_peer_requests_total{command=\"issues\",result=\"taken\"} 4",
+        "bitmarkd_record_messages_total{command=\"issues\",result=\"taken\"} 4",
         "bitmarkd_http_requests_total{path=\"other\",status=\"404\"} 1",
     ] {
         assert!(

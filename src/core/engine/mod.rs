@@ -173,7 +173,7 @@ struct Stats {
     refused: BTreeMap<String, u64>,
     blocks: u64,
     published_other: u64,
-    /// Records and registrations by command and what became of them: names of ours alone.
+    /// Messages with records by command and what became of them: names of ours alone.
     requests: BTreeMap<(&'static str, &'static str), u64>,
     /// Block digests that were asked for.
     digests: u64,

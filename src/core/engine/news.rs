@@ -87,7 +87,6 @@ impl Engine {
             .announce
             .register(step.now, &registration, &mut effects);
         self.announced(step, effects);
-        self.stats.request("register", "taken");
         Reply::registered(self.settings.chain, &other)
     }
 

@@ -105,7 +105,7 @@ impl Engine {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), json!(value)))
             .collect();
-        let requests: Vec<Value> = self
+        let messages: Vec<Value> = self
             .stats
             .requests
             .iter()
@@ -115,7 +115,7 @@ impl Engine {
             .collect();
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("shared".to_owned(), Value::Object(report));
-            shown.insert("requests".to_owned(), Value::Array(requests));
+            shown.insert("recordMessages".to_owned(), Value::Array(messages));
             shown.insert("digests".to_owned(), json!(self.stats.digests));
         }
         shown

@@ -36,6 +36,14 @@ impl Reply {
         Self::two(b"E", text.into().into_bytes())
     }
 
+    /// Whether it is an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        // An acknowledgement has two frames too, and the second is `A`: an unknown command `E` is
+        // acknowledged with `E` and `A`.
+        matches!(self.0.as_slice(), [first, second] if first == b"E" && second != b"A")
+    }
+
     /// The error for another chain's name. A long one is cut short: quoting costs, and the quotes
     /// make a name up to four times as long.
     #[must_use]
@@ -120,6 +128,14 @@ impl Reply {
 mod tests {
     use super::*;
     use crate::core::chain::LOCAL;
+
+    #[test]
+    fn an_error_is_told_from_the_acknowledgement_of_a_command_with_its_name() {
+        assert!(Reply::block_not_found().is_error());
+        assert!(Reply::wrong_chain(b"x", &LOCAL).is_error());
+        assert!(!Reply::acknowledge(b"E").is_error());
+        assert!(!Reply::height(7).is_error());
+    }
 
     #[test]
     fn a_chain_name_of_any_length_gets_a_short_reply() {

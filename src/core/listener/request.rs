@@ -130,6 +130,32 @@ impl News {
     }
 }
 
+/// The commands of requests.
+const COMMANDS: [&str; 14] = [
+    "I",
+    "N",
+    "B",
+    "H",
+    "R",
+    mempool::COMMAND,
+    "block",
+    "assets",
+    "issues",
+    "transfer",
+    "proof",
+    "rpc",
+    "peer",
+    "heart",
+];
+
+/// The command of a body, if it is one of ours; whatever chain it is for.
+#[must_use]
+pub fn known_command(body: &[Vec<u8>]) -> Option<&'static str> {
+    let command = body.get(1)?;
+    let is_it = |known: &&str| known.as_bytes() == command.as_slice();
+    COMMANDS.into_iter().find(is_it)
+}
+
 impl Asked {
     /// Reads the body of a request, in the order of checks of section 2.
     ///
@@ -230,6 +256,27 @@ mod tests {
             read(&[b"local", b"heart", b""]),
             Ok(Request::News(News::Heart))
         );
+    }
+
+    #[test]
+    fn every_command_that_is_read_is_known_and_no_other() {
+        for command in COMMANDS {
+            let body = vec![b"local".to_vec(), command.as_bytes().to_vec(), vec![1]];
+            assert_eq!(known_command(&body), Some(command));
+            let mut body = body;
+            body.extend([vec![2], vec![3]]);
+            if command == mempool::COMMAND {
+                body.truncate(3);
+            }
+            assert_ne!(
+                Asked::read(&LOCAL, body).map(|asked| asked.request),
+                Ok(Request::Nothing),
+                "{command}"
+            );
+        }
+        for body in [vec![], vec![b"N".to_vec()], vec![vec![], b"n".to_vec()]] {
+            assert_eq!(known_command(&body), None);
+        }
     }
 
     #[test]

@@ -82,31 +82,41 @@ pub enum Call {
     },
 }
 
-/// The methods, by service.
-const METHODS: [(&str, &[&str]); 7] = [
-    ("Assets", &["Get"]),
-    ("Bitmark", &["Transfer", "Provenance"]),
-    ("Bitmarks", &["Create", "Proof"]),
-    ("BlockOwner", &["TxIdForBlock", "Transfer"]),
-    ("Node", &["Info", "List"]),
-    ("Owner", &["Bitmarks"]),
-    ("Transaction", &["Status"]),
+/// The methods: a service and a name.
+const METHODS: [&str; 11] = [
+    "Assets.Get",
+    "Bitmark.Transfer",
+    "Bitmark.Provenance",
+    "Bitmarks.Create",
+    "Bitmarks.Proof",
+    "BlockOwner.TxIdForBlock",
+    "BlockOwner.Transfer",
+    "Node.Info",
+    "Node.List",
+    "Owner.Bitmarks",
+    "Transaction.Status",
 ];
+
+/// The method of this name, as a word of the program.
+pub(super) fn known(method: &str) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| *known == method)
+}
 
 /// Whether there is a method of this name; the names are case sensitive.
 ///
 /// # Errors
 /// The reference's text.
 pub(super) fn check_method(method: &str) -> Result<(), String> {
-    let Some((service, name)) = method.rsplit_once('.') else {
+    let Some((service, _)) = method.rsplit_once('.') else {
         return Err(format!("rpc: service/method request ill-formed: {method}"));
     };
-    match METHODS.iter().find(|(known, _)| *known == service) {
-        None => Err(format!("rpc: can't find service {method}")),
-        Some((_, methods)) if !methods.contains(&name) => {
-            Err(format!("rpc: can't find method {method}"))
-        }
-        Some(_) => Ok(()),
+    let is_of = |known: &str| known.rsplit_once('.').is_some_and(|(of, _)| of == service);
+    if known(method).is_some() {
+        Ok(())
+    } else if METHODS.into_iter().any(is_of) {
+        Err(format!("rpc: can't find method {method}"))
+    } else {
+        Err(format!("rpc: can't find service {method}"))
     }
 }
 

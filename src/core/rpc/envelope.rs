@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::argument::kind;
-use super::call::check_method;
+use super::call::{check_method, known};
 use super::{Call, Outcome, raw};
 use crate::core::wire::json::quote;
 use crate::core::wire::surrogates::replace_unpaired;
@@ -39,6 +39,14 @@ pub struct Envelope {
     pub method: String,
     /// What it asks, or the error to reply.
     pub call: Result<Call, String>,
+}
+
+impl Envelope {
+    /// Its method, if it is one of ours.
+    #[must_use]
+    pub fn known_method(&self) -> Option<&'static str> {
+        known(&self.method)
+    }
 }
 
 /// A text that is no JSON object with a text `method`: the connection is closed after
@@ -229,6 +237,18 @@ mod tests {
             list("\"a\""),
             "json: invalid use of ,string struct tag, trying to unmarshal \"a\" into uint64"
         );
+    }
+
+    #[test]
+    fn a_method_is_known_by_its_exact_name_whatever_its_argument() {
+        let known = |method: &str| {
+            let request = serde_json::json!({"method": method}).to_string();
+            read(request.as_bytes()).unwrap().known_method()
+        };
+        assert_eq!(known("Node.Info"), Some("Node.Info"));
+        assert_eq!(known("BlockOwner.Transfer"), Some("BlockOwner.Transfer"));
+        assert_eq!(known("Node.info"), None);
+        assert_eq!(known(""), None);
     }
 
     #[test]

@@ -9,44 +9,25 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
+
+use crate::shell::counters::{Counters, Requests, requests};
 
 /// The type of the answer.
 pub const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;
 
-/// Bounds of the latencies in seconds.
-const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
-
-fn latencies() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
-/// What this listener counts.
+/// What this listener counts, and what it is given to show.
 #[derive(Debug)]
 pub struct Numbers {
-    requests: Family<Labels, Counter>,
-    seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    node: Counters,
+    requests: Requests,
     bytes: Counter,
     connections: Arc<AtomicI64>,
     accepted: AtomicU64,
     listeners: Arc<AtomicI64>,
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(latencies),
-            bytes: Counter::default(),
-            connections: Arc::default(),
-            accepted: AtomicU64::new(0),
-            listeners: Arc::default(),
-        }
-    }
 }
 
 /// Counts one as long as it lives.
@@ -67,6 +48,19 @@ impl Drop for Counted {
 }
 
 impl Numbers {
+    /// Nothing was asked yet; `node` is what the other shells count.
+    #[must_use]
+    pub fn new(node: Counters) -> Self {
+        Self {
+            node,
+            requests: Requests::new(["path", "status"]),
+            bytes: Counter::default(),
+            connections: Arc::default(),
+            accepted: AtomicU64::new(0),
+            listeners: Arc::default(),
+        }
+    }
+
     /// A connection, as long as it is open.
     pub fn open(&self) -> Counted {
         self.accepted.fetch_add(1, Ordering::Relaxed);
@@ -79,13 +73,8 @@ impl Numbers {
     }
 
     /// A request was answered.
-    pub fn answered(&self, path: &str, status: u16, took: Duration, bytes: u64) {
-        let path = ("path", path.to_owned());
-        let labels = vec![path.clone(), ("status", status.to_string())];
-        self.requests.get_or_create(&labels).inc();
-        self.seconds
-            .get_or_create(&vec![path])
-            .observe(took.as_secs_f64());
+    pub fn answered(&self, path: &'static str, status: u16, took: Duration, bytes: u64) {
+        self.requests.timed(path, requests::status(status), took);
         self.bytes.inc_by(bytes);
     }
 }
@@ -270,9 +259,9 @@ pub fn render(numbers: &Numbers, engine: &Value, store_bytes: u64) -> String {
             .inc_by(count.as_u64().unwrap_or_default());
     }
     registry.register("refusals", "What was refused, by reason", refused);
-    let requests: Family<Labels, Counter> = Family::default();
+    let messages: Family<Labels, Counter> = Family::default();
     for one in engine
-        .get("requests")
+        .get("recordMessages")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -284,10 +273,10 @@ pub fn render(numbers: &Numbers, engine: &Value, store_bytes: u64) -> String {
                 .to_owned()
         };
         let labels = vec![("command", member("command")), ("result", member("result"))];
-        requests.get_or_create(&labels).inc_by(whole(one, "/count"));
+        messages.get_or_create(&labels).inc_by(whole(one, "/count"));
     }
-    let help = "Registrations and records of peers, by command and what became of them";
-    registry.register("peer_requests", help, requests);
+    let help = "Messages with records, asked and published, by command and what became of them";
+    registry.register("record_messages", help, messages);
     let shared: Family<Labels, Counter> = Family::default();
     let report = engine.get("shared").and_then(Value::as_object);
     for (name, value) in report.into_iter().flatten() {
@@ -307,14 +296,9 @@ pub fn render(numbers: &Numbers, engine: &Value, store_bytes: u64) -> String {
         shared,
     );
 
+    numbers.node.register(&mut registry);
     let help = "Requests of this listener, by path and status";
-    registry.register("http_requests", help, numbers.requests.clone());
-    registry.register_with_unit(
-        "http_request",
-        "How long they took",
-        Unit::Seconds,
-        numbers.seconds.clone(),
-    );
+    numbers.requests.register(&mut registry, "http", help);
     registry.register(
         "http_sent_bytes",
         "Bytes of answers, events not counted",

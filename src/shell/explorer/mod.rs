@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::counters::Counters;
 use crate::core::explore::{Question, Shown};
 
 pub use metrics::{Numbers, render};
@@ -104,7 +105,18 @@ impl Service {
     /// A service that asks `source`. To be called inside a runtime: a task of it looks for changes.
     #[must_use]
     pub fn new(source: Source, allowed: Allowed, tls: Option<TlsAcceptor>) -> Self {
-        let numbers = Arc::new(Numbers::default());
+        Self::with_counters(source, allowed, tls, Counters::default())
+    }
+
+    /// Shows among its metrics what the other shells of the node count.
+    #[must_use]
+    pub fn with_counters(
+        source: Source,
+        allowed: Allowed,
+        tls: Option<TlsAcceptor>,
+        counters: Counters,
+    ) -> Self {
+        let numbers = Arc::new(Numbers::new(counters));
         Self {
             site: routes::site(source, Arc::clone(&numbers)),
             closed: routes::closed(Arc::clone(&numbers)),

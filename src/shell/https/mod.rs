@@ -23,10 +23,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use self::paths::{Page, Refusal, Wanted};
+use super::counters::requests::status;
+use super::counters::{Requests, ServiceCounts};
 use super::files::config::Allow;
 use super::rpc::splitter::Splitter;
 use super::rpc::{Answer, REQUEST_BYTES, Service};
-use super::tcp::{Count, Place, Places, listener};
+use super::tcp::{Place, Places, listener};
 
 /// What ALPN offers.
 pub const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -81,21 +83,22 @@ pub fn bind(addresses: &[SocketAddr]) -> Vec<TcpListener> {
     listener::bind(NAME, addresses)
 }
 
-/// Serves until it is dropped. `count` counts its connections.
+/// Serves until it is dropped. `counts` has its connections, their bytes and their requests.
 pub async fn serve<S: Service + Pages>(
     listeners: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
     settings: Settings,
-    count: Count,
+    counts: ServiceCounts,
     service: S,
 ) {
-    let places = Places::new(settings.maximum_connections, count);
+    let places = Places::new(settings.maximum_connections, counts.count.clone());
     let tls = TlsAcceptor::from(tls);
     let settings = Arc::new(settings);
     let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
         let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let service = service.clone();
+        let (counts, service) = (counts.clone(), service.clone());
         async move {
+            let stream = counts.bytes.around(stream);
             let handshake = tokio::select! {
                 done = tls.accept(stream) => done,
                 () = place.over(settings.handshake) => return,
@@ -105,6 +108,7 @@ pub async fn serve<S: Service + Pages>(
                     let client = Client {
                         from: from.ip().to_canonical(),
                         place: Arc::new(place),
+                        requests: counts.requests,
                         settings,
                         service,
                     };
@@ -122,6 +126,7 @@ pub async fn serve<S: Service + Pages>(
 struct Client<S> {
     from: IpAddr,
     place: Arc<Place>,
+    requests: Requests,
     settings: Arc<Settings>,
     service: S,
 }
@@ -171,8 +176,9 @@ impl<S: Service + Pages> Client<S> {
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         self.place.touch();
         let (head, body) = request.into_parts();
+        let begun = self.requests.begin(paths::label(head.uri.path()));
         let wanted = paths::route(&head.method, &head.uri, self.from, &self.settings.allow);
-        let (status, text) = match wanted {
+        let (code, text) = match wanted {
             Ok(Wanted::Rpc) => (StatusCode::OK, self.rpc(body).await),
             Ok(Wanted::Page(page)) => {
                 self.place.busy();
@@ -184,7 +190,8 @@ impl<S: Service + Pages> Client<S> {
             }
             Err(refusal) => refused(refusal),
         };
-        reply(status, text)
+        begun.end(status(code.as_u16()));
+        reply(code, text)
     }
 
     /// The first object of the body is served. The status tells nothing: it was sent before the

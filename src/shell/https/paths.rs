@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use axum::extract::Query;
 use axum::http::{Method, StatusCode, Uri};
 
+use crate::shell::counters::requests::OTHER;
 use crate::shell::files::config::Allow;
 
 /// Peers on a page that asks for no number, or for one that is out of range.
@@ -78,6 +79,19 @@ impl Refusal {
 fn is_on(list: &[IpAddr], from: IpAddr) -> bool {
     let from = from.to_canonical();
     list.iter().any(|entry| entry.to_canonical() == from)
+}
+
+/// The name under which a path is counted.
+#[must_use]
+pub fn label(path: &str) -> &'static str {
+    const NAMES: [&str; 4] = [
+        "/bitmarkd/rpc",
+        "/bitmarkd/details",
+        "/bitmarkd/connections",
+        "/bitmarkd/peers",
+    ];
+    let known = NAMES.into_iter().find(|name| *name == path);
+    known.unwrap_or(OTHER)
 }
 
 /// Decides about a request.

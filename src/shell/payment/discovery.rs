@@ -5,6 +5,7 @@
 //! given up, its socket closed, and asked again after a pause that grows. Nothing waits without
 //! an end, and what is heard is not held up by what is asked.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::{Backoff, Sink, Trouble, now};
 use crate::core::currency::Currency;
-use crate::core::reservoir::detection;
+use crate::core::reservoir::{SeenPayment, detection};
+use crate::shell::counters::Health;
 use crate::shell::zmq::monitor::{Event, Monitor};
 use crate::shell::zmq::receive::{self, Sent};
 use crate::shell::zmq::signal::{Signal, Waker};
@@ -55,10 +57,15 @@ impl Setup {
 /// A running watcher. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watcher {
+    /// How the service is, for each coin.
+    pub health: Healths,
     stop: Option<Sender<()>>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
+
+/// How the service is, for each coin that it tells of.
+pub type Healths = BTreeMap<Currency, Health>;
 
 /// A question that waits for its answer.
 struct Asking {
@@ -82,6 +89,7 @@ struct Loop {
     asking: Option<Asking>,
     backoff: Backoff,
     trouble: Trouble,
+    health: Healths,
 }
 
 impl Watcher {
@@ -98,6 +106,8 @@ impl Watcher {
             .connect(&endpoint)
             .map_err(|e| SocketError::Address(endpoint, e))?;
         let (stop, stopped) = bounded(0);
+        let coins = Currency::PAYABLE.into_iter();
+        let health: Healths = coins.map(|coin| (coin, Health::default())).collect();
         let mut state = Loop {
             context: context.clone(),
             setup,
@@ -111,6 +121,7 @@ impl Watcher {
             asking: None,
             backoff: Backoff::new(setup.retry, setup.retry_max),
             trouble: Trouble::with(format!("the discovery service at {}", setup.replier)),
+            health: health.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("payment-discovery".to_owned())
@@ -120,6 +131,7 @@ impl Watcher {
                 }
             })?;
         Ok(Self {
+            health,
             stop: Some(stop),
             waker,
             thread: Some(thread),
@@ -185,7 +197,11 @@ impl Loop {
 
     /// Each time the connection stands, the past is asked about: what was missed meanwhile.
     fn connections(&mut self) {
-        if self.monitor.events().contains(&Event::HandshakeSucceeded) {
+        let events = self.monitor.events();
+        if events.contains(&Event::Disconnected) {
+            self.health.values().for_each(Health::gone);
+        }
+        if events.contains(&Event::HandshakeSucceeded) {
             log::info!(target: "payment", "connected to the discovery service at {}", self.setup.publisher);
             self.due = Currency::PAYABLE.to_vec();
             self.not_before = Instant::now();
@@ -204,10 +220,17 @@ impl Loop {
             let frames: Vec<&[u8]> = received.frames.iter().map(Vec::as_slice).collect();
             // Unknown coins and garbage are passed over.
             if let Some(payment) = detection::discovery_message(&frames) {
-                (self.sink)(payment);
+                self.tell(payment);
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, payment: SeenPayment) {
+        if let Some(health) = self.health.get(&payment.currency) {
+            health.paid();
+        }
+        (self.sink)(payment);
     }
 
     fn questions(&mut self) -> Result<(), SocketError> {
@@ -230,6 +253,9 @@ impl Loop {
             self.asking = Some(asking);
         } else {
             // The socket goes with its question: a late answer reaches nobody.
+            if let Some(health) = self.health.get(&asking.currency) {
+                health.failed();
+            }
             self.trouble.failed(format!(
                 "no answer about {} within {} s",
                 asking.currency.text(),
@@ -245,8 +271,11 @@ impl Loop {
         let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
         self.trouble.works();
         self.backoff.reset();
+        if let Some(health) = self.health.get(&asking.currency) {
+            health.answered(now());
+        }
         for payment in detection::discovery_answer(asking.currency, &frames) {
-            (self.sink)(payment);
+            self.tell(payment);
         }
     }
 

@@ -14,6 +14,7 @@ pub use super::fetch::Patience;
 use super::{Sink, Trouble, now};
 use crate::core::currency::Currency;
 use crate::core::payment::{Next, Scan, Timing};
+use crate::shell::counters::Health;
 
 /// How long the stop waits for a thread that is in the middle of a question.
 const STOP_WAIT: Duration = Duration::from_secs(1);
@@ -36,6 +37,10 @@ pub struct Setup {
 /// A running watcher. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watcher {
+    /// The coin.
+    pub currency: Currency,
+    /// How its daemon is.
+    pub health: Health,
     stop: Option<Sender<()>>,
     ended: Receiver<()>,
 }
@@ -48,13 +53,17 @@ impl Watcher {
     pub fn start(setup: Setup, mut sink: Sink) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
         let (end, ended) = bounded(0);
+        let health = Health::default();
+        let (told, currency) = (health.clone(), setup.currency);
         std::thread::Builder::new()
             .name(format!("payment-{}", setup.currency.text()))
             .spawn(move || {
-                watch(&setup, &mut sink, &stopped);
+                watch(&setup, &mut sink, &told, &stopped);
                 drop(end);
             })?;
         Ok(Self {
+            currency,
+            health,
             stop: Some(stop),
             ended,
         })
@@ -75,7 +84,7 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(setup: &Setup, sink: &mut Sink, stopped: &Receiver<()>) {
+fn watch(setup: &Setup, sink: &mut Sink, health: &Health, stopped: &Receiver<()>) {
     let fetch = Fetch::new(&setup.url, setup.patience);
     let mut scan = Scan::new(setup.currency, setup.is_live, setup.timing);
     let mut trouble = Trouble::with(format!("{} at {}", setup.currency.text(), setup.url));
@@ -87,9 +96,16 @@ fn watch(setup: &Setup, sink: &mut Sink, stopped: &Receiver<()>) {
                 match scan.answer(now(), answer.as_deref().map_err(Clone::clone)) {
                     Ok(payments) => {
                         trouble.works();
-                        payments.into_iter().for_each(&mut *sink);
+                        health.answered(now());
+                        for payment in payments {
+                            health.paid();
+                            sink(payment);
+                        }
                     }
-                    Err(failure) => trouble.failed(failure),
+                    Err(failure) => {
+                        health.failed();
+                        trouble.failed(failure);
+                    }
                 }
                 Duration::ZERO
             }

@@ -15,6 +15,7 @@ use super::*;
 use crate::core::currency::Currency;
 use crate::core::id::PayId;
 use crate::core::payment::Timing;
+use crate::shell::counters::Health;
 use crate::shell::zmq::Context;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,6 +45,15 @@ fn seen(seen: &Receiver<SeenPayment>) -> (u8, Currency) {
     let payment = seen.recv_timeout(PATIENCE).expect("a payment is seen");
     assert_eq!(payment.amounts, [(b"address".to_vec(), 20_000)].into());
     (payment.pay_id.0[0], payment.currency)
+}
+
+/// Waits until it holds.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: it never came to this");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// A port that was free a moment ago.
@@ -115,7 +125,13 @@ fn the_discovery_service_may_come_late_and_go_and_come_again() {
         ..quick()
     };
     let watcher = discovery::Watcher::start(&context, setup, sink).unwrap();
+    let health = watcher.health.clone();
+    let bitcoin = &health[&Currency::Bitcoin];
+    let litecoin = &health[&Currency::Litecoin];
     for round in [1, 2] {
+        until("it is noticed that nobody is there", || {
+            !bitcoin.is_reachable() && !litecoin.is_reachable()
+        });
         let service = Service::at(&setup);
         service.is_heard();
         let (first, since) = service.question();
@@ -129,6 +145,11 @@ fn the_discovery_service_may_come_late_and_go_and_come_again() {
         let news = paying(round + 10).to_string();
         service.publish(&[b"LTC", news.as_bytes()]);
         assert_eq!(seen(&payments), (round + 10, Currency::Litecoin));
+        for coin in [bitcoin, litecoin] {
+            until("it answered", || coin.is_reachable());
+            assert!(now().abs_diff(coin.last_answer().unwrap()) < 60);
+            assert_eq!((coin.seen(), coin.failures()), (u64::from(round), 0));
+        }
     }
     assert!(watcher.is_running());
 }
@@ -181,6 +202,8 @@ fn a_service_that_does_not_answer_is_heard_all_the_same_and_asked_again() {
     // The answer comes when nobody waits for it any more; the next question is a new one.
     // The time-out is what is waited for.
     std::thread::sleep(2 * SHORT);
+    let failures = watcher.health.values().map(Health::failures);
+    assert!(failures.sum::<u64>() > 0, "{:?}", watcher.health);
     service.answer(&[b"BTC", b"[]"]);
     let mut asked = std::collections::BTreeSet::new();
     while asked.len() < 2 {
@@ -331,9 +354,16 @@ fn a_daemon_that_comes_late_is_scanned_back_and_then_followed_over_a_reorganisat
     let address = free();
     let (watcher, payments) = watch(address);
     assert_eq!(payments.recv_timeout(SHORT).ok(), None);
+    let health = watcher.health.clone();
+    assert_eq!((health.is_reachable(), health.last_answer()), (false, None));
+    let failures = health.failures();
+    assert!(failures > 0);
     let daemon = Daemon::at(address);
     daemon.chain(8, 8, 0);
     assert_eq!(numbers(&payments, 5), [4, 3, 2, 1, 0]);
+    assert!(health.is_reachable());
+    assert!(now().abs_diff(health.last_answer().unwrap()) < 60);
+    assert_eq!(health.seen(), 5);
     daemon.chain(10, 10, 0);
     assert_eq!(numbers(&payments, 2), [5, 6]);
     // From block 4 on another branch: 5 and 6 are looked at again, where they are now.
@@ -341,6 +371,10 @@ fn a_daemon_that_comes_late_is_scanned_back_and_then_followed_over_a_reorganisat
     assert_eq!(numbers(&payments, 5), [4, 5, 6, 7, 8]);
     assert!(payments.recv_timeout(SHORT).is_err());
     assert!(watcher.is_running());
+    drop(daemon);
+    until("it is noticed that it went", || !health.is_reachable());
+    assert!(health.failures() > failures);
+    assert_eq!(health.seen(), 12);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 use super::splitter::{Fault, Splitter};
 use super::{Answer, Service, Settings};
 use crate::core::wire::json::quote;
+use crate::shell::counters::Requests;
+use crate::shell::counters::requests::{OTHER, REFUSED};
 use crate::shell::tcp::Place;
 
 /// Bytes read at once.
@@ -63,12 +65,25 @@ impl Outgoing {
     }
 }
 
+/// What a connection has, and its bounds.
+#[derive(Clone, Copy)]
+pub(super) struct Client<'a> {
+    pub place: &'a Place,
+    pub requests: &'a Requests,
+    pub settings: &'a Settings,
+}
+
 /// Serves until the client goes, is idle for too long or loses its place.
-pub(super) async fn serve<T, S>(stream: T, place: &Place, service: &S, settings: &Settings)
+pub(super) async fn serve<T, S>(stream: T, client: Client<'_>, service: &S)
 where
     T: AsyncRead + AsyncWrite + Send,
     S: Service,
 {
+    let Client {
+        place,
+        requests,
+        settings,
+    } = client;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut splitter = Splitter::new(settings.request_bytes);
     let mut running: JoinSet<Answer> = JoinSet::new();
@@ -92,6 +107,7 @@ where
                 }
                 Ok(None) => break,
                 Err(fault) => {
+                    requests.count(OTHER, REFUSED);
                     out.push(&refusal(fault));
                     (is_ended, was_refused) = (true, true);
                 }

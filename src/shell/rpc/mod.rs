@@ -15,7 +15,8 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::tcp::{Count, Place, Places, listener};
+use super::counters::ServiceCounts;
+use super::tcp::{Place, Places, listener};
 
 /// Bytes of one request.
 pub const REQUEST_BYTES: usize = 1 << 20;
@@ -82,27 +83,36 @@ pub fn bind(addresses: &[SocketAddr]) -> Vec<TcpListener> {
     listener::bind(NAME, addresses)
 }
 
-/// Serves until it is dropped. `count` counts its connections.
+/// Serves until it is dropped. `counts` has its connections and their bytes, and those requests
+/// that are none; the others are counted by who answers them.
 pub async fn serve<S: Service>(
     listeners: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
     settings: Settings,
-    count: Count,
+    counts: ServiceCounts,
     service: S,
 ) {
-    let places = Places::new(settings.maximum_connections, count);
+    let places = Places::new(settings.maximum_connections, counts.count.clone());
     let tls = TlsAcceptor::from(tls);
     let settings = Arc::new(settings);
     let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
         let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let service = service.clone();
+        let (counts, service) = (counts.clone(), service.clone());
         async move {
+            let stream = counts.bytes.around(stream);
             let handshake = tokio::select! {
                 done = tls.accept(stream) => done,
                 () = place.over(settings.handshake) => return,
             };
             match handshake {
-                Ok(stream) => connection::serve(stream, &place, &service, &settings).await,
+                Ok(stream) => {
+                    let client = connection::Client {
+                        place: &place,
+                        requests: &counts.requests,
+                        settings: &settings,
+                    };
+                    connection::serve(stream, client, &service).await;
+                }
                 Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
             }
         }

@@ -15,15 +15,50 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Open connections of several services together. Clones share it.
+#[derive(Debug, Default)]
+struct Counted {
+    open: AtomicU64,
+    accepted: AtomicU64,
+    evicted: AtomicU64,
+    turned_away: AtomicU64,
+}
+
+/// How many connections there are and were. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Count(Arc<AtomicU64>);
+pub struct Count(Arc<Counted>);
 
 impl Count {
     /// How many are open.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// How many got a place so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many gave up their place to a newcomer.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.0.evicted.load(Ordering::Relaxed)
+    }
+
+    /// How many newcomers got none.
+    #[must_use]
+    pub fn turned_away(&self) -> u64 {
+        self.0.turned_away.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn closed(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -75,10 +110,14 @@ impl Places {
         if state.holders.len() >= self.limit {
             let idle = state.holders.iter().filter(|(_, h)| h.running == 0);
             let longest = idle.min_by_key(|(id, h)| (h.since, **id));
-            let id = longest.map(|(id, _)| *id)?;
+            let Some(id) = longest.map(|(id, _)| *id) else {
+                self.count.0.turned_away.fetch_add(1, Ordering::Relaxed);
+                return None;
+            };
             if let Some(holder) = state.holders.remove(&id) {
                 holder.told.notify_one();
-                self.count.0.fetch_sub(1, Ordering::Relaxed);
+                self.count.closed();
+                self.count.0.evicted.fetch_add(1, Ordering::Relaxed);
             }
         }
         let id = state.next;
@@ -90,7 +129,7 @@ impl Places {
             told: Arc::clone(&told),
         };
         state.holders.insert(id, holder);
-        self.count.0.fetch_add(1, Ordering::Relaxed);
+        self.count.opened();
         drop(state);
         Some(Place {
             places: self.clone(),
@@ -166,7 +205,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.places.state().holders.remove(&self.id).is_some() {
-            self.places.count.0.fetch_sub(1, Ordering::Relaxed);
+            self.places.count.closed();
         }
     }
 }
@@ -203,16 +242,20 @@ mod tests {
         assert_eq!((places.taken(), count.get()), (1, 1));
         drop(first);
         assert_eq!((places.taken(), count.get()), (0, 0));
+        assert_eq!((count.accepted(), count.evicted()), (3, 1));
+        assert_eq!(count.turned_away(), 0);
     }
 
     #[test]
     fn where_all_are_busy_the_newcomer_gets_none() {
-        let places = Places::new(1, Count::default());
+        let count = Count::default();
+        let places = Places::new(1, count.clone());
         let first = places.take().unwrap();
         first.busy();
         first.busy();
         first.rest();
         assert!(places.take().is_none());
+        assert_eq!((count.turned_away(), count.evicted()), (1, 0));
         first.rest();
         assert!(places.take().is_some());
     }

@@ -1,7 +1,7 @@
 //! Socket monitors: what happens to the connections of a socket (`proto/peer.md`, section 1.4).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::{Context, SocketError};
 
@@ -49,26 +49,50 @@ impl Event {
     }
 }
 
-/// How many connections there are. Clones share it.
+#[derive(Debug, Default)]
+struct Counted {
+    open: AtomicI64,
+    accepted: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How many connections there are and were. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Count(Arc<AtomicI64>);
+pub struct Count(Arc<Counted>);
 
 impl Count {
     /// Clients accepted and not gone, handshake or not.
     #[must_use]
     pub fn get(&self) -> u64 {
-        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+        u64::try_from(self.0.open.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Clients accepted so far, handshake or not.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Handshakes that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.0.failed.load(Ordering::Relaxed)
     }
 
     pub(super) fn note(&self, event: Event) {
         match event {
             Event::Accepted => {
-                self.0.fetch_add(1, Ordering::Relaxed);
+                self.0.open.fetch_add(1, Ordering::Relaxed);
+                self.0.accepted.fetch_add(1, Ordering::Relaxed);
+            }
+            Event::HandshakeFailed => {
+                self.0.failed.fetch_add(1, Ordering::Relaxed);
             }
             Event::Disconnected => {
                 let less = |count: i64| (count > 0).then_some(count - 1);
                 let _ = self
                     .0
+                    .open
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             }
             _ => {}
@@ -132,6 +156,7 @@ mod tests {
         let count = Count::default();
         count.note(Event::Disconnected);
         count.note(Event::Accepted);
-        assert_eq!(count.get(), 1);
+        count.note(Event::HandshakeFailed);
+        assert_eq!((count.get(), count.accepted(), count.failed()), (1, 1, 1));
     }
 }

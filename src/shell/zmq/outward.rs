@@ -14,6 +14,7 @@ use super::receive::Sent;
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, options, poll, receive};
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
+use crate::shell::counters::Flow;
 
 /// Messages taken from one socket before the others get their turn.
 const TURN: usize = 32;
@@ -66,6 +67,18 @@ impl Orders {
     }
 }
 
+/// Bytes of the messages of each kind of socket. What is published counts once for each family, as
+/// it is given to the library, whoever listens.
+#[derive(Debug, Clone, Default)]
+pub struct Flows {
+    /// Of requests and their replies.
+    pub requests: Flow,
+    /// Of subscriptions.
+    pub subscriptions: Flow,
+    /// Of the publisher.
+    pub publisher: Flow,
+}
+
 /// The running loop.
 #[derive(Debug)]
 pub struct Outward {
@@ -73,6 +86,8 @@ pub struct Outward {
     thread: Option<JoinHandle<()>>,
     /// Where the publisher was bound.
     pub publishing: Vec<SocketAddr>,
+    /// Bytes of its sockets.
+    pub bytes: Flows,
 }
 
 /// What the publisher is bound with.
@@ -90,6 +105,16 @@ struct Dialled {
     socket: zmq::Socket,
     monitor: Option<Monitor>,
     waiting: Option<Frames>,
+    bytes: Flow,
+}
+
+/// Sends and counts it.
+fn send(socket: &zmq::Socket, frames: &[Vec<u8>], bytes: &Flow) -> Result<Sent, zmq::Error> {
+    let sent = receive::send(socket, frames)?;
+    if sent == Sent::Done {
+        bytes.send(frames.iter().map(Vec::len).sum());
+    }
+    Ok(sent)
 }
 
 struct Loop {
@@ -99,6 +124,7 @@ struct Loop {
     publishers: Vec<zmq::Socket>,
     orders: Receiver<Order>,
     signal: Signal,
+    bytes: Flows,
 }
 
 impl Outward {
@@ -127,6 +153,7 @@ impl Outward {
             publishers.push(socket);
         }
         let (queue, orders) = unbounded();
+        let bytes = Flows::default();
         let state = Loop {
             context: context.clone(),
             key,
@@ -134,6 +161,7 @@ impl Outward {
             publishers,
             orders,
             signal,
+            bytes: bytes.clone(),
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -142,6 +170,7 @@ impl Outward {
             orders: Orders { queue, waker },
             thread: Some(thread),
             publishing: bound,
+            bytes,
         })
     }
 
@@ -245,8 +274,12 @@ impl Loop {
         if readable {
             for _ in 0..TURN {
                 match receive::message(&dialled.socket) {
-                    Ok(Some(received)) if received.over_bytes => {}
-                    Ok(Some(received)) => news(News::Received(id, received.frames)),
+                    Ok(Some(received)) => {
+                        dialled.bytes.receive(received.bytes);
+                        if !received.over_bytes {
+                            news(News::Received(id, received.frames));
+                        }
+                    }
                     // A reply to a request that was given up is no state to be in.
                     Ok(None) | Err(zmq::Error::EFSM) => break,
                     Err(e) => {
@@ -257,7 +290,7 @@ impl Loop {
             }
         }
         if writable && let Some(frames) = dialled.waiting.take() {
-            match receive::send(&dialled.socket, &frames) {
+            match send(&dialled.socket, &frames, &dialled.bytes) {
                 Ok(Sent::Done | Sent::Gone) => {}
                 Ok(Sent::Full) => dialled.waiting = Some(frames),
                 Err(e) => news(News::Failed(id, e.to_string())),
@@ -285,7 +318,7 @@ impl Loop {
             }
             Order::Request(id, frames) => {
                 if let Some(dialled) = self.dialled.get_mut(&id) {
-                    match receive::send(&dialled.socket, &frames) {
+                    match send(&dialled.socket, &frames, &dialled.bytes) {
                         Ok(Sent::Done | Sent::Gone) => dialled.waiting = None,
                         Ok(Sent::Full) => dialled.waiting = Some(frames),
                         Err(e) => news(News::Failed(id, e.to_string())),
@@ -297,7 +330,7 @@ impl Loop {
             }
             Order::Publish(frames) => {
                 for socket in &self.publishers {
-                    if let Err(e) = receive::send(socket, &frames) {
+                    if let Err(e) = send(socket, &frames, &self.bytes.publisher) {
                         log::warn!("a message was not published: {e}");
                     }
                 }
@@ -316,12 +349,13 @@ impl Loop {
     ) {
         let opened = || -> Result<Dialled, SocketError> {
             let socket = options::client(&self.context, kind, &self.key, key, address)?;
-            let monitor = match kind {
+            let (monitor, bytes) = match kind {
                 zmq::SocketType::SUB => {
                     let name = format!("subscriber-{id}-monitor-signal");
-                    Some(Monitor::of(&self.context, &socket, &name)?)
+                    let monitor = Monitor::of(&self.context, &socket, &name)?;
+                    (Some(monitor), &self.bytes.subscriptions)
                 }
-                _ => None,
+                _ => (None, &self.bytes.requests),
             };
             let endpoint = options::endpoint(address);
             socket
@@ -331,6 +365,7 @@ impl Loop {
                 socket,
                 monitor,
                 waiting: None,
+                bytes: bytes.clone(),
             })
         };
         match opened() {

@@ -13,6 +13,8 @@ pub struct Received {
     /// Whether frames were dropped for their bytes; those kept are the ones in front of them. The
     /// first large frame of a message is never among the dropped.
     pub over_bytes: bool,
+    /// Bytes of all its frames, of those dropped too.
+    pub bytes: usize,
     /// The key of the client's CURVE session, from the access thread.
     pub client: Option<[u8; 32]>,
 }
@@ -23,7 +25,6 @@ pub struct Received {
 /// What the library says; `EAGAIN` is no error but nothing.
 pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
     let mut received = Received::default();
-    let mut total = 0_usize;
     let mut frame = zmq::Message::new();
     match socket.recv(&mut frame, zmq::DONTWAIT) {
         Ok(()) => {}
@@ -38,8 +39,8 @@ pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
                 .and_then(|text| hex::decode(text).ok())
                 .and_then(|key| key.try_into().ok());
         }
-        total = total.saturating_add(frame.len());
-        received.over_bytes |= total > MAX_BYTES && received.frames.len() < MAX_FRAMES;
+        received.bytes = received.bytes.saturating_add(frame.len());
+        received.over_bytes |= received.bytes > MAX_BYTES && received.frames.len() < MAX_FRAMES;
         if !received.over_bytes && received.frames.len() < MAX_FRAMES {
             received.frames.push(frame.to_vec());
         }

@@ -15,6 +15,7 @@ use super::receive::{self, Received, Sent};
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, poll};
 use crate::core::keys::PeerPrivateKey;
+use crate::shell::counters::Flow;
 
 /// Messages taken from one socket before the others get their turn.
 const TURN: usize = 32;
@@ -35,6 +36,11 @@ const BACKLOG_TIME: Duration = Duration::from_secs(10);
 
 fn size(frames: &[Vec<u8>]) -> usize {
     frames.iter().map(Vec::len).sum()
+}
+
+/// Bytes of a message beside the routing id in front, which stays here.
+fn on_wire(bytes: usize, frames: &[Vec<u8>]) -> usize {
+    bytes.saturating_sub(frames.first().map_or(0, Vec::len))
 }
 
 /// A client: the socket and the routing id there.
@@ -158,6 +164,8 @@ pub struct Bound {
     pub addresses: Vec<SocketAddr>,
     /// Clients that are connected.
     pub connections: Count,
+    /// Bytes of their messages.
+    pub bytes: Flow,
 }
 
 impl std::fmt::Debug for Bound {
@@ -194,6 +202,7 @@ impl Bound {
             waker,
             addresses: bound,
             connections: Count::default(),
+            bytes: Flow::default(),
         })
     }
 
@@ -255,6 +264,8 @@ impl Bound {
                         break;
                     };
                     bytes += size(&received.frames);
+                    let came = on_wire(received.bytes, &received.frames);
+                    self.bytes.receive(came);
                     service.message(index, received);
                     if bytes > TURN_BYTES {
                         break;
@@ -275,10 +286,16 @@ impl Bound {
     fn send_replies(&self, service: &mut impl Service, backlog: &mut Backlog) {
         let send = |index: usize, frames: &Frames| match self.sockets.get(index) {
             None => Sent::Gone,
-            Some((socket, _)) => receive::send(socket, frames).unwrap_or_else(|e| {
-                log::warn!("{}: a reply was not sent: {e}", self.name);
-                Sent::Gone
-            }),
+            Some((socket, _)) => {
+                let sent = receive::send(socket, frames).unwrap_or_else(|e| {
+                    log::warn!("{}: a reply was not sent: {e}", self.name);
+                    Sent::Gone
+                });
+                if sent == Sent::Done {
+                    self.bytes.send(on_wire(size(frames), frames));
+                }
+                sent
+            }
         };
         backlog.retry(send);
         while let Some((index, frames)) = service.next_reply() {

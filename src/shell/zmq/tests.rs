@@ -11,6 +11,7 @@ use super::receive::Received;
 use super::server::{Binding, Bound, Server, Service};
 use super::*;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
+use crate::shell::counters::Flow;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -51,6 +52,7 @@ struct Stage {
     access: Access,
     _thread: AccessThread,
     server: Server,
+    bytes: Flow,
     stop: Sender<()>,
     seen: Receiver<Option<[u8; 32]>>,
     events: Receiver<Event>,
@@ -72,6 +74,7 @@ impl Stage {
             },
         )
         .unwrap();
+        let bytes = bound.bytes.clone();
         let (tell_seen, seen) = unbounded();
         let (tell_event, events) = unbounded();
         let (stop, stopped) = unbounded();
@@ -89,6 +92,7 @@ impl Stage {
             access,
             _thread: thread,
             server,
+            bytes,
             stop,
             seen,
             events,
@@ -145,6 +149,8 @@ fn the_monitor_counts_who_is_connected() {
     let gone = |event: Event| event == Event::Disconnected;
     while !gone(stage.events.recv_timeout(WAIT).expect("it is seen to go")) {}
     assert_eq!(stage.server.connections.get(), 0);
+    assert_eq!(stage.server.connections.accepted(), 1);
+    assert_eq!(stage.server.connections.failed(), 0);
 }
 
 #[test]
@@ -158,6 +164,7 @@ fn a_wrong_server_key_and_a_key_that_is_not_allowed_are_met_with_silence() {
         .orders()
         .give(Order::Request(7, vec![b"x".to_vec()]));
     while stage.events.recv_timeout(WAIT).expect("a handshake fails") != Event::HandshakeFailed {}
+    assert!(stage.server.connections.failed() > 0);
     let (friend, news) = stage.dial(2, &key(1).public_key(), 0);
     friend.orders().give(Order::Request(7, vec![b"x".to_vec()]));
     assert_eq!(
@@ -165,6 +172,36 @@ fn a_wrong_server_key_and_a_key_that_is_not_allowed_are_met_with_silence() {
         Ok(News::Received(7, vec![b"x".to_vec()]))
     );
     assert!(silence.try_recv().is_err() && more_silence.try_recv().is_err());
+}
+
+#[test]
+fn bytes_are_counted_at_both_ends_of_a_request_and_those_that_are_dropped_too() {
+    let stage = Stage::new(&["127.0.0.1:0"]);
+    let (outward, news) = stage.dial(2, &key(1).public_key(), 0);
+    let ask = |frames: Frames| {
+        outward.orders().give(Order::Request(7, frames));
+        news.recv_timeout(WAIT).unwrap()
+    };
+    // A reply may be here before it is counted there.
+    let served = |received: u64, sent: u64| {
+        let begin = Instant::now();
+        while (stage.bytes.received(), stage.bytes.sent()) != (received, sent) {
+            assert!(begin.elapsed() < WAIT, "{:?}", stage.bytes);
+            std::thread::yield_now();
+        }
+    };
+    ask(vec![b"devnet".to_vec(), b"N".to_vec()]);
+    let requests = &outward.bytes.requests;
+    assert_eq!((requests.sent(), requests.received()), (7, 7));
+    // The library puts the number of the request, of four bytes, in front of it.
+    served(7 + 4, 7 + 4);
+    // Routing id, number and delimiter are three of the frames that are kept.
+    let kept = u64::try_from(receive::MAX_FRAMES - 3).unwrap();
+    ask(vec![b"x".to_vec(); 100]);
+    assert_eq!((requests.sent(), requests.received()), (107, 7 + kept));
+    served(107 + 8, 7 + kept + 8);
+    let others = [&outward.bytes.subscriptions, &outward.bytes.publisher];
+    assert!(others.iter().all(|flow| flow.sent() + flow.received() == 0));
 }
 
 #[test]
@@ -235,6 +272,11 @@ fn what_is_published_reaches_a_subscriber() {
         publisher.orders().give(Order::Publish(message.clone()));
         if let Ok(got) = news.recv_timeout(Duration::from_millis(50)) {
             assert_eq!(got, News::Received(1, message));
+            // Each message has 15 bytes; who came too late for the first ones got fewer.
+            let published = publisher.bytes.publisher.sent();
+            let heard = subscriber.bytes.subscriptions.received();
+            assert_eq!((published % 15, heard % 15), (0, 0));
+            assert!(15 <= heard && heard <= published, "{heard} of {published}");
             break;
         }
         assert!(begin.elapsed() < WAIT);
