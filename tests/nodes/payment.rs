@@ -91,6 +91,19 @@ fn transfers_are_confirmed_by_what_a_late_discovery_service_tells() {
     publish(&paying(3, &short_pay, 0.000_000_01));
     stage.wait_transaction(0, &short, "Confirmed");
 
+    let payments = stage.nodes[0].status().unwrap()["payments"].clone();
+    let [bitcoin, litecoin] = [&payments[0], &payments[1]];
+    assert_eq!(
+        (&bitcoin["currency"], &bitcoin["seen"]),
+        (&json!("BTC"), &json!(3))
+    );
+    assert_eq!(
+        (&litecoin["currency"], &litecoin["seen"]),
+        (&json!("LTC"), &json!(0))
+    );
+    assert_eq!(bitcoin["isReachable"], true, "{payments}");
+    assert!(bitcoin["lastAnswer"].is_u64(), "{payments}");
+
     // A payment may come before its record.
     let mut next = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
         link: short.parse().unwrap(),
