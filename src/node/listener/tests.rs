@@ -1,0 +1,128 @@
+//! What is counted of requests, without sockets.
+
+use super::*;
+use crate::core::chain::LOCAL;
+use crate::shell::counters::requests::{DROPPED, REFUSED};
+
+const KEY: [u8; 32] = [7; 32];
+
+/// A service with whatever takes its questions.
+struct Rig {
+    service: PeerService,
+    inputs: Receiver<Input>,
+    asked: Receiver<Asking>,
+    answers: Sender<Answer>,
+    requests: Requests,
+    access: Access,
+}
+
+impl Rig {
+    fn new(room: usize) -> Self {
+        let (to_owner, inputs) = bounded(room);
+        let (to_readers, asked) = bounded(room);
+        let (answers, answered) = bounded(8);
+        let requests = Requests::new(["command", "result"]);
+        let access = Access::default();
+        let service = PeerService::new(Parts {
+            chain: &LOCAL,
+            shown: Arc::default(),
+            inputs: to_owner,
+            readers: to_readers,
+            answers: answered,
+            access: access.clone(),
+            requests: requests.clone(),
+            stop: Arc::default(),
+        });
+        Self {
+            service,
+            inputs,
+            asked,
+            answers,
+            requests,
+            access,
+        }
+    }
+
+    fn ask(&mut self, body: &[&[u8]]) {
+        let mut frames = vec![b"id".to_vec(), Vec::new()];
+        frames.extend(body.iter().map(|frame| frame.to_vec()));
+        let received = Received {
+            frames,
+            client: Some(KEY),
+            ..Received::default()
+        };
+        self.service.message(0, received);
+    }
+
+    fn count(&self, name: &'static str, result: &'static str) -> u64 {
+        self.requests.get(name, result)
+    }
+}
+
+#[test]
+fn what_is_answered_at_once_is_counted_by_its_command_and_a_stranger_s_as_other() {
+    let mut rig = Rig::new(1);
+    rig.ask(&[b"local", b"N"]);
+    rig.ask(&[b"local", b"I"]);
+    rig.ask(&[b"local", b"heart", b"beat"]);
+    rig.ask(&[b"local", b"E"]);
+    rig.ask(&[b"local", b"{\"\n"]);
+    rig.ask(&[b"bitmark", b"N"]);
+    rig.ask(&[b"local", b"B", b"short"]);
+    rig.ask(&[b"local"]);
+    for (name, result, times) in [
+        ("N", ANSWERED, 1),
+        ("I", ANSWERED, 1),
+        ("heart", ANSWERED, 1),
+        (OTHER, ANSWERED, 2),
+        ("N", ERROR, 1),
+        ("B", ERROR, 1),
+        (OTHER, ERROR, 1),
+    ] {
+        assert_eq!(rig.count(name, result), times, "{name} {result}");
+    }
+    assert_eq!(std::iter::from_fn(|| rig.service.next_reply()).count(), 8);
+}
+
+#[test]
+fn what_others_answer_is_counted_when_they_have() {
+    let mut rig = Rig::new(8);
+    rig.ask(&[b"local", b"H", &[0; 8]]);
+    rig.ask(&[b"local", b"B", &[9; 8]]);
+    rig.ask(&[b"local", b"transfer", b"record"]);
+    let tickets: Vec<Ticket> = rig.asked.try_iter().map(|(ticket, _)| ticket).collect();
+    assert_eq!((tickets.len(), rig.count("H", ANSWERED)), (2, 0));
+    let Ok(Input::Request { ticket, .. }) = rig.inputs.try_recv() else {
+        panic!("the owner is not asked");
+    };
+    let hash = Reply::digest(&LOCAL.genesis_digest);
+    rig.answers.send((tickets[0], hash)).unwrap();
+    let missing = Reply::block_not_found();
+    rig.answers.send((tickets[1], missing)).unwrap();
+    let taken = Reply::acknowledge(b"transfer");
+    rig.answers.send((ticket, taken)).unwrap();
+    rig.service.woken();
+    assert_eq!(rig.count("H", ANSWERED), 1);
+    assert_eq!(rig.count("B", ERROR), 1);
+    assert_eq!(rig.count("transfer", ANSWERED), 1);
+    assert!(rig.service.begun.is_empty());
+}
+
+#[test]
+fn what_has_no_answer_is_refused_or_dropped() {
+    let mut rig = Rig::new(1);
+    rig.ask(&[b"local", b"H", &[0; 8]]);
+    // Nobody takes this one: its connection is forgotten, and the first question with it.
+    rig.ask(&[b"local", b"B", &[0; 8]]);
+    assert_eq!((rig.count("B", DROPPED), rig.count("H", DROPPED)), (1, 0));
+    let (ticket, _) = rig.asked.try_recv().unwrap();
+    let late = Reply::digest(&LOCAL.genesis_digest);
+    rig.answers.send((ticket, late)).unwrap();
+    rig.service.woken();
+    assert_eq!((rig.count("H", DROPPED), rig.count("H", ANSWERED)), (1, 0));
+    assert!(rig.service.begun.is_empty());
+    rig.access.ban(PeerPublicKey(KEY), u64::MAX);
+    rig.ask(&[b"local", b"N"]);
+    assert_eq!((rig.count("N", REFUSED), rig.count("N", ANSWERED)), (1, 0));
+    assert!(rig.service.next_reply().is_none());
+}
