@@ -5,4 +5,5 @@ mod crowd;
 mod https;
 mod node;
 mod rpc;
+mod speaker;
 mod stage;

@@ -4,12 +4,17 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use bitmarkd::core::explore::Question;
-use bitmarkd::shell::explorer::{Allowed, Service, Source, URL_BYTES};
+use bitmarkd::shell::explorer::{Allowed, PROTOCOLS, Service, Source, URL_BYTES};
+use bitmarkd::shell::files::certificate::Certificate;
+use bitmarkd::shell::tcp::{listener, tls};
+use rustls::ServerConfig;
 use serde_json::json;
 
 use crate::http::{ask, connect, exchange, get};
+use crate::speaker::Client;
 
 /// The listener in a thread of its own; it ends with this.
 struct Served {
@@ -21,6 +26,10 @@ struct Served {
 
 impl Served {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Self {
         let height = Arc::new(AtomicU64::new(7));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (tell, told) = mpsc::channel();
@@ -31,9 +40,9 @@ impl Served {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let service = Service::new(source(shown), Allowed::default(), None);
+                let service = Service::new(source(shown), Allowed::default(), tls);
                 let any = "127.0.0.1:0".parse().unwrap();
-                let listener = Service::bind(any).await.unwrap();
+                let listener = listener::open(any).unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 tokio::spawn(service.accept(listener));
                 let _ = stopped.await;
@@ -113,6 +122,22 @@ fn every_answer_has_strict_headers_and_its_type() {
         assert_eq!(answer.header("x-frame-options"), Some("DENY"));
         assert!(answer.header("access-control-allow-origin").is_none());
     }
+}
+
+#[test]
+fn with_a_certificate_the_same_pages_come_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = ["one.crt", "one.key"].map(|name| folder.path().join(name));
+    let made = Certificate::generate(&["localhost".to_owned()], SystemTime::now()).unwrap();
+    made.write(&certificate, &key).unwrap();
+    let tls = tls::server(&certificate, &key, &PROTOCOLS).unwrap();
+    let served = Served::with(Some(tls));
+    let mut client = Client::new(served.at.parse().unwrap(), &PROTOCOLS).unwrap();
+    assert_eq!(client.session().alpn_protocol(), Some(PROTOCOLS[0]));
+    client.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let answer = String::from_utf8(client.rest()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("alive\n"), "{answer}");
 }
 
 #[test]

@@ -23,7 +23,11 @@ const KEEP_ALIVE_SECONDS: u32 = 300;
 /// After a failure to accept, for want of descriptors mostly.
 const PAUSE: Duration = Duration::from_millis(200);
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds one address. It is called inside a runtime.
+///
+/// # Errors
+/// What the system says.
+pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() {
         let socket = TcpSocket::new_v6()?;
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
@@ -116,6 +120,20 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
+
+    #[test]
+    fn the_wildcards_of_both_families_are_bound_beside_each_other() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let six = open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).unwrap();
+            let port = six.local_addr().unwrap().port();
+            let four = open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).unwrap();
+            assert_eq!(four.local_addr().unwrap().port(), port);
+        });
+    }
 
     #[test]
     fn both_families_have_the_same_port_and_a_taken_one_is_passed_over() {
