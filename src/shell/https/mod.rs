@@ -19,14 +19,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use self::paths::{Page, Refusal, Wanted};
 use super::files::config::Allow;
 use super::rpc::splitter::Splitter;
 use super::rpc::{Answer, REQUEST_BYTES, Service};
-use super::tcp::{Count, Place, Places, listener};
+use super::tcp::listener::{self, Secured};
+use super::tcp::{Count, Place, Places};
 
 /// What ALPN offers.
 pub const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -90,31 +90,22 @@ pub async fn serve<S: Service + Pages>(
     service: S,
 ) {
     let places = Places::new(settings.maximum_connections, count);
-    let tls = TlsAcceptor::from(tls);
-    let settings = Arc::new(settings);
-    let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
-        let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let service = service.clone();
-        async move {
-            let handshake = tokio::select! {
-                done = tls.accept(stream) => done,
-                () = place.over(settings.handshake) => return,
-            };
-            match handshake {
-                Ok(stream) => {
-                    let client = Client {
-                        from: from.ip().to_canonical(),
-                        place: Arc::new(place),
-                        settings,
-                        service,
-                    };
-                    client.serve(TokioIo::new(stream)).await;
-                }
-                Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
-            }
-        }
+    let secured = Secured {
+        service: NAME,
+        tls,
+        handshake: settings.handshake,
     };
-    listener::serve(listeners, places, handle).await;
+    let settings = Arc::new(settings);
+    let handle = move |stream, from: SocketAddr, place| {
+        let client = Client {
+            from: from.ip().to_canonical(),
+            place: Arc::new(place),
+            settings: Arc::clone(&settings),
+            service: service.clone(),
+        };
+        client.serve(TokioIo::new(stream))
+    };
+    listener::serve_tls(listeners, secured, places, handle).await;
 }
 
 /// One connection. Clones, one a request, share it.

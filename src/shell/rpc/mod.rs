@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
-use super::tcp::{Count, Place, Places, listener};
+use super::tcp::listener::{self, Secured};
+use super::tcp::{Count, Places};
 
 /// Bytes of one request.
 pub const REQUEST_BYTES: usize = 1 << 20;
@@ -91,21 +91,15 @@ pub async fn serve<S: Service>(
     service: S,
 ) {
     let places = Places::new(settings.maximum_connections, count);
-    let tls = TlsAcceptor::from(tls);
-    let settings = Arc::new(settings);
-    let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
-        let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let service = service.clone();
-        async move {
-            let handshake = tokio::select! {
-                done = tls.accept(stream) => done,
-                () = place.over(settings.handshake) => return,
-            };
-            match handshake {
-                Ok(stream) => connection::serve(stream, &place, &service, &settings).await,
-                Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
-            }
-        }
+    let secured = Secured {
+        service: NAME,
+        tls,
+        handshake: settings.handshake,
     };
-    listener::serve(listeners, places, handle).await;
+    let settings = Arc::new(settings);
+    let handle = move |stream, _, place| {
+        let (settings, service) = (Arc::clone(&settings), service.clone());
+        async move { connection::serve(stream, &place, &service, &settings).await }
+    };
+    listener::serve_tls(listeners, secured, places, handle).await;
 }

@@ -8,11 +8,15 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::places::{Place, Places};
 
@@ -83,6 +87,49 @@ where
             log::error!(target: "clients", "a listener ended: {error}");
         }
     }
+}
+
+/// What a service over TLS shows of itself.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// The name in the log.
+    pub service: &'static str,
+    /// The certificate.
+    pub tls: Arc<ServerConfig>,
+    /// A handshake that takes longer ends the connection.
+    pub handshake: Duration,
+}
+
+/// As [`serve`], over TLS: whose handshake is done is given to `handle`.
+pub async fn serve_tls<H, F>(
+    listeners: Vec<TcpListener>,
+    secured: Secured,
+    places: Places,
+    handle: H,
+) where
+    H: Fn(TlsStream<TcpStream>, SocketAddr, Place) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Secured {
+        service,
+        tls,
+        handshake,
+    } = secured;
+    let tls = TlsAcceptor::from(tls);
+    let greet = move |stream: TcpStream, from: SocketAddr, place: Place| {
+        let (tls, handle) = (tls.clone(), handle.clone());
+        async move {
+            let done = tokio::select! {
+                done = tls.accept(stream) => done,
+                () = place.over(handshake) => return,
+            };
+            match done {
+                Ok(stream) => handle(stream, from, place).await,
+                Err(error) => log::debug!(target: "clients", "{service}: {from}: {error}"),
+            }
+        }
+    };
+    serve(listeners, places, greet).await;
 }
 
 async fn accept<H, F>(listener: TcpListener, places: Places, handle: H)
