@@ -6,10 +6,8 @@ use super::*;
 use crate::core::block::{Compact, Header};
 use crate::core::chain::LOCAL;
 use crate::core::currency::{Currency, Payments, address};
-use crate::core::keys::PrivateKey;
-use crate::core::record::{
-    AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record, merkle, sign,
-};
+use crate::core::record::samples::{account, issue, key, transfer};
+use crate::core::record::{AssetData, BlockFoundation, Record, merkle, sign};
 use crate::core::reservoir::{Caps, Command, Effect, Input, Timing};
 use crate::core::state::{Batch, MemoryStore};
 use crate::core::time::Now;
@@ -19,14 +17,6 @@ const NOW: Now = Now {
     wall: 1_600_000_000,
 };
 const PRINT: &str = "01abcdef";
-
-fn key(number: u8) -> PrivateKey {
-    PrivateKey::from_ed25519_seed(&[number; 32], true)
-}
-
-fn account(number: u8) -> Account {
-    key(number).account().unwrap()
-}
 
 fn foundation(nonce: u64) -> Vec<u8> {
     let coin = |currency| {
@@ -53,26 +43,6 @@ fn asset(name: &str, print: &str) -> Vec<u8> {
         signature: Vec::new(),
     });
     sign(&mut record, &key(1)).unwrap()
-}
-
-fn issue(print: &str, nonce: u64) -> Vec<u8> {
-    let mut record = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: AssetId::of(print.as_bytes()),
-        owner: account(1),
-        nonce,
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(1)).unwrap()
-}
-
-fn transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
-    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
-        link,
-        escrow: None,
-        owner: account(to),
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(from)).unwrap()
 }
 
 struct World {

@@ -3,23 +3,14 @@ use crate::core::block::{Compact, DigestMemory, Header, digest, foundation_id};
 use crate::core::chain::DEVNET;
 use crate::core::currency::{Currency, Payments, address};
 use crate::core::id::AssetId;
-use crate::core::keys::PrivateKey;
 use crate::core::ledger::{Item, Ledger};
+use crate::core::record::samples::{self, account, key, transfer};
 use crate::core::record::{
-    AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, BlockOwnerTransfer,
-    Record, merkle, sign, sign_by_both,
+    AssetData, BlockFoundation, BlockOwnerTransfer, Record, merkle, sign, sign_by_both,
 };
 use crate::core::state::MemoryStore;
 
 const NOW: u64 = 1_800_000_000;
-
-fn key(number: u8) -> PrivateKey {
-    PrivateKey::from_ed25519_seed(&[number; 32], true)
-}
-
-fn account(number: u8) -> crate::core::keys::Account {
-    key(number).account().unwrap()
-}
 
 fn payments() -> Payments {
     let text = |hash| address::encode(111, &[hash; 20]).into_bytes();
@@ -38,23 +29,7 @@ fn asset() -> Vec<u8> {
 }
 
 fn issue(nonce: u64) -> Vec<u8> {
-    let mut record = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: AssetId::of(b"01fingerprint"),
-        owner: account(1),
-        nonce,
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(1)).unwrap()
-}
-
-fn transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
-    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
-        link,
-        escrow: None,
-        owner: account(to),
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(from)).unwrap()
+    samples::issue("01fingerprint", nonce)
 }
 
 fn block_transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
