@@ -11,3 +11,4 @@ mod speaker;
 #[path = "../nodes/stage.rs"]
 #[allow(dead_code, reason = "shared with the tests of whole nodes")]
 mod stage;
+mod title;

@@ -11,6 +11,7 @@ use crate::core::record::{AssetData, BlockFoundation, Record, merkle, sign};
 use crate::core::reservoir::{Caps, Command, Effect, Input, Timing};
 use crate::core::state::{Batch, MemoryStore};
 use crate::core::time::Now;
+use crate::core::title::{Making, Piece};
 
 const NOW: Now = Now {
     mono: 0,
@@ -377,6 +378,34 @@ fn what_waits_is_listed_with_what_it_waits_for() {
     let last: PayId = list[1]["payId"].as_str().unwrap().parse().unwrap();
     let rest = world.show(&Question::Pending(Some(last)));
     assert_eq!(rest["list"], json!([]));
+}
+
+#[test]
+fn a_title_comes_in_pieces_and_what_waits_or_was_passed_on_has_none() {
+    let (world, [first, second, third, _]) = world();
+    let mut making = Making::new(second, None);
+    let mut asked = 0;
+    while let Some(ask) = making.ask() {
+        let shown = world.show(&Question::Title(ask));
+        making
+            .take(Piece::from_text(shown.as_str().unwrap()).unwrap())
+            .unwrap();
+        asked += 1;
+    }
+    assert_eq!(asked, 2, "the records, and the headers");
+    let made = making.finish().unwrap();
+    assert_eq!(made.says().owner, account(2));
+    assert_eq!((made.says().since, made.says().height), (3, 3));
+    for (id, why) in [
+        (first, "was passed on"),
+        (third, "waits: it is in no block yet"),
+        (TxId([9; 32]), "no block has transaction"),
+    ] {
+        let Err(Blank::Nothing(told)) = world.ask(&Question::Title(Ask::Newest(id))) else {
+            panic!("there is no title to {id}");
+        };
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]

@@ -199,6 +199,43 @@ fn there_is_no_title_to_what_was_passed_on_or_is_in_no_block() {
 }
 
 #[test]
+fn pieces_of_two_chains_give_no_title() {
+    let world = world();
+    let id = TxId::of(&last());
+    let one = |ask: &Ask| answer(&world.store, &world.ledger, ask).unwrap();
+    let mut making = Making::new(id, None);
+    let records = one(&making.ask().unwrap());
+    assert_eq!(Piece::from_text(&records.to_text()), Some(records.clone()));
+    making.take(records.clone()).unwrap();
+    assert_eq!(making.ask(), Some(Ask::Headers { from: 2, to: 7 }));
+    // Not what was asked for, nothing at all, and more than was asked for.
+    let nothing = Piece::Headers {
+        packed: Vec::new(),
+        digest: BlockDigest([0; 32]),
+    };
+    let long = Piece::Headers {
+        packed: vec![0; 700],
+        digest: BlockDigest([0; 32]),
+    };
+    for piece in [records, nothing, long] {
+        assert_eq!(making.clone().take(piece), Err(MakeError::Changed));
+    }
+    // Block 5 of another chain behind the blocks to 4 of this one.
+    making.take(one(&Ask::Headers { from: 2, to: 4 })).unwrap();
+    assert_eq!(making.ask(), Some(Ask::Headers { from: 5, to: 7 }));
+    let mut other = one(&Ask::Headers { from: 5, to: 7 });
+    if let Piece::Headers { packed, .. } = &mut other {
+        packed[20] ^= 1;
+    }
+    assert_eq!(making.clone().take(other), Err(MakeError::Changed));
+    assert_eq!(making.clone().finish(), Err(MakeError::Changed));
+    making.take(one(&Ask::Headers { from: 5, to: 7 })).unwrap();
+    assert_eq!(making.ask(), None);
+    let made = making.finish().unwrap();
+    assert_eq!(made, world.made(&id, None).unwrap());
+}
+
+#[test]
 fn no_title_with_another_byte_verifies() {
     let text = whole().to_text();
     for at in 0..text.len() {
