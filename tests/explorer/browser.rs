@@ -421,10 +421,14 @@ async fn proofs_of_title_are_taken(page: &Page, made: &Made, driver: &Driver) {
     page.show(&made.at, &record, "Transfer, countersigned")
         .await;
     a_proof_is_taken(page, made, driver, &made.transfer).await;
-    // From the issue on the newest owner in a block is found; who waits has no proof yet.
-    let provenance = format!("#/provenance/{}", made.issue);
-    page.show(&made.at, &provenance, "Owners").await;
-    a_proof_is_taken(page, made, driver, &made.transfer).await;
+    // From the first record or the last one, the newest owner in a block is found; who waits has no
+    // proof yet.
+    for id in [&made.issue, &made.waiting] {
+        let provenance = format!("#/provenance/{id}");
+        page.show(&made.at, "", "The chain").await;
+        page.show(&made.at, &provenance, "Owners").await;
+        a_proof_is_taken(page, made, driver, &made.transfer).await;
+    }
     for (hash, heading) in [
         (format!("#/record/{}", made.issue), "Issue"),
         (format!("#/record/{}", made.waiting), "Transfer"),

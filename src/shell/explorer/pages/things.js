@@ -137,6 +137,12 @@ export async function provenance(id, after) {
   draw();
   after(async (isOpen, redrawn) => {
     redrawn(draw);
+    // From a record that waits: whoever has it as long as that is in no block.
+    const below = steps.findLast((step) => step.block !== null);
+    if (below && steps[steps.length - 1].block === null && (await ask("records/" + below.id)).isCurrent === true) {
+      owned = below.id;
+      draw();
+    }
     while (isOpen()) {
       const last = steps[steps.length - 1];
       if (last.block !== null && !isCurrent) {
