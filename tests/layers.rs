@@ -1,5 +1,7 @@
-//! Keeps the rings of `ARCHITECTURE.md`: what stands inside names nothing of what is around it.
+//! Keeps the rings of `ARCHITECTURE.md`: what stands inside names nothing of what is around it. Keeps
+//! the pages true that lead to tests.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
@@ -133,5 +135,75 @@ fn every_test_that_a_table_leads_to_exists() {
             missing.is_empty(),
             "{page} names tests that are not there: {missing:?}"
         );
+    }
+}
+
+fn text_of(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// What stands in quotes behind each of these words of a text.
+fn quoted<'a>(text: &'a str, behind: &str) -> impl Iterator<Item = &'a str> {
+    let parts = text.split(behind).skip(1);
+    parts.filter_map(|part| part.split('"').next())
+}
+
+/// Everything that the sources serve to clients and to people.
+fn surfaces() -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let calls = text_of("src/core/rpc/call.rs");
+    let table = calls
+        .split_once("const METHODS")
+        .and_then(|(_, rest)| rest.split_once("];\n"));
+    for row in table.expect("the table of methods").0.lines().skip(1) {
+        let mut names = row.split('"').skip(1).step_by(2);
+        if let Some(service) = names.next() {
+            all.extend(names.map(|method| format!("{service}.{method}")));
+        }
+    }
+    let routes = text_of("src/shell/explorer/routes.rs");
+    all.extend(quoted(&routes, ".route(\"").map(str::to_owned));
+    let paths = text_of("src/shell/https/paths.rs");
+    let (paths, _) = paths.split_once("#[cfg(test)]").expect("its tests");
+    all.extend(quoted(paths, "\"/bitmarkd/").map(|name| format!("/bitmarkd/{name}")));
+    let pages = text_of("src/shell/explorer/pages/app.js");
+    let table = pages
+        .split_once("const PAGES = {\n")
+        .and_then(|(_, rest)| rest.split_once("\n};"));
+    for row in table.expect("the table of pages").0.lines() {
+        let (name, _) = row.trim().split_once(':').expect("the name of a page");
+        all.insert(format!("#/{}", name.trim_matches('"')));
+    }
+    all
+}
+
+#[test]
+fn every_method_path_and_page_is_listed_with_tests_that_are_there() {
+    let page = text_of("docs/surfaces.md");
+    let mut listed = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [name, _, tests] = cells[..] else {
+            panic!("three columns are wanted: {row}");
+        };
+        assert!(listed.insert(name.trim_matches('`').to_owned()), "{row}");
+        assert!(tests.contains("::"), "no test: {row}");
+    }
+    let served = surfaces();
+    assert!(served.len() > 40, "{served:?}");
+    let different: Vec<_> = listed.symmetric_difference(&served).collect();
+    assert!(
+        different.is_empty(),
+        "listed or served alone: {different:?}"
+    );
+    for named in page.split('`').filter(|text| text.contains("::")) {
+        let (file, test) = named.split_once("::").expect("a file and a test");
+        let text = text_of(file);
+        let is_there = text.split("#[test]").skip(1).any(|behind| {
+            let (head, _) = behind.split_once('(').unwrap_or_default();
+            head.trim() == format!("fn {test}")
+        });
+        assert!(is_there, "{named}");
     }
 }

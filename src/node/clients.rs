@@ -14,9 +14,11 @@ use tokio::sync::watch;
 
 use super::desk::Desk;
 use crate::core::engine::Input;
-use crate::core::{explore, rpc};
+use crate::core::explore::Shown;
+use crate::core::rpc;
 use crate::shell::counters::Counters;
 use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER, REFUSED};
+use crate::shell::explorer;
 use crate::shell::files::config::{Config, ListenAddress};
 use crate::shell::https::paths::Page;
 use crate::shell::https::{self, Pages};
@@ -27,7 +29,7 @@ use crate::shell::tcp::tls;
 #[derive(Debug, Clone)]
 pub struct Desks {
     pub calls: Desk<rpc::Outcome>,
-    pub views: Desk<explore::Shown>,
+    pub views: Desk<Shown>,
 }
 
 /// What the services show of themselves, read before anything starts.
@@ -35,6 +37,7 @@ pub struct Desks {
 pub struct Certificates {
     rpc: Option<Arc<ServerConfig>>,
     https: Option<Arc<ServerConfig>>,
+    explorer: Option<Arc<ServerConfig>>,
 }
 
 impl Certificates {
@@ -51,6 +54,14 @@ impl Certificates {
                 .transpose()
         };
         let (rpc, https) = (&config.client_rpc, &config.https_rpc);
+        let pages = &config.explorer;
+        let explorer = match (&pages.certificate, &pages.private_key) {
+            (Some(certificate), Some(key)) => {
+                read(&pages.listen, certificate, key, &explorer::PROTOCOLS)
+                    .context("explorer.certificate")?
+            }
+            _ => None,
+        };
         Ok(Self {
             rpc: read(&rpc.listen, &rpc.certificate, &rpc.private_key, &[])
                 .context("client_rpc.certificate")?,
@@ -61,6 +72,7 @@ impl Certificates {
                 &https::PROTOCOLS,
             )
             .context("https_rpc.certificate")?,
+            explorer,
         })
     }
 }
@@ -100,9 +112,13 @@ impl Clients {
             }
         };
         let (rpc, https) = (bound(&listeners.rpc), bound(&listeners.https));
-        let views = desks.views.clone();
-        let pages =
-            super::explorer::serve(config.clone(), views, counters.clone(), stopped.clone());
+        let pages = super::explorer::serve(
+            config.clone(),
+            certificates.explorer.clone(),
+            desks.views.clone(),
+            counters.clone(),
+            stopped.clone(),
+        );
         let asker = Asker { desks, counters };
         let services = serve(config, certificates, listeners, asker);
         let all = async move {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use super::desk::Desk;
@@ -12,6 +13,7 @@ use crate::core::explore::Shown;
 use crate::shell::counters::Counters;
 use crate::shell::explorer::{self, Allowed, Service, Source};
 use crate::shell::files::config::Config;
+use crate::shell::tcp::listener;
 
 /// Files of a store that are counted.
 const FILES_MAX: usize = 100_000;
@@ -19,6 +21,7 @@ const FILES_MAX: usize = 100_000;
 /// Serves until the node stops.
 pub async fn serve(
     config: Config,
+    tls: Option<Arc<ServerConfig>>,
     views: Desk<Shown>,
     counters: Counters,
     mut stop: watch::Receiver<bool>,
@@ -27,16 +30,6 @@ pub async fn serve(
     if section.listen.is_empty() {
         return;
     }
-    let tls = match (&section.certificate, &section.private_key) {
-        (Some(certificate), Some(key)) => match explorer::acceptor(certificate, key) {
-            Ok(tls) => Some(tls),
-            Err(why) => {
-                log::error!(target: "node", "explorer: {why}; there are no pages");
-                return;
-            }
-        },
-        _ => None,
-    };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let service = Service::with_counters(
         source(views, config.database.directory.clone()),
@@ -46,7 +39,7 @@ pub async fn serve(
     );
     let sockets = section.listen.iter().flat_map(|listen| listen.sockets());
     for address in sockets {
-        match Service::bind(*address).await {
+        match listener::open(*address) {
             Ok(listener) => {
                 log::info!(target: "node", "explorer: {scheme}://{address}/");
                 tokio::spawn(service.clone().accept(listener));

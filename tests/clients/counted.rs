@@ -13,7 +13,8 @@ use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use serde_json::{Value, json};
 
 use super::node::{ask, get, prepared};
-use super::stage::{Client, eventually};
+use super::speaker::Client;
+use super::stage::eventually;
 
 /// A page of the explorer.
 fn page(config: &Config, path: &str) -> Option<String> {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitmarkd::shell::{https, rpc};
 
-use super::stage::{Client, Kind, Stage, eventually};
+use super::speaker::Client;
+use super::stage::{Kind, Stage, eventually};
 
 /// The reference's default.
 const PLACES: usize = 10;

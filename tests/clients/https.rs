@@ -9,7 +9,8 @@ use bitmarkd::shell::https::{PROTOCOLS, Settings};
 use bitmarkd::shell::rpc::Answer;
 use serde_json::Value;
 
-use super::stage::{Client, Kind, Stage, eventually};
+use super::speaker::Client;
+use super::stage::{Kind, Stage, eventually};
 
 const INTERNAL: &str = "{\"code\":500,\"error\":\"internal server error\"}";
 /// Long enough for a handshake on a machine that has much to do.

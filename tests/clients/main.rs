@@ -7,4 +7,5 @@ mod https;
 mod node;
 mod program;
 mod rpc;
+mod speaker;
 mod stage;

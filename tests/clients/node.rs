@@ -9,7 +9,7 @@ use bitmarkd::shell::files::config::{Config, Variables};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::stage::{Client, tcp};
+use super::speaker::{Client, tcp};
 
 /// A node's folder, with services for clients and without their certificate.
 pub fn prepared() -> (TempDir, Config) {
@@ -102,4 +102,29 @@ fn a_node_without_the_certificate_says_what_to_do() {
     assert!(text.starts_with("client_rpc.certificate: "), "{text}");
     assert!(text.contains("rpc.crt: no such file"), "{text}");
     assert!(text.contains("`bitmarkd gen-rpc-cert`"), "{text}");
+}
+
+#[test]
+fn a_node_whose_explorer_lacks_its_certificate_or_has_another_file_says_so_and_does_not_start() {
+    let (folder, mut config) = prepared();
+    let missing = folder.path().join("explorer.crt");
+    config.explorer.certificate = Some(missing.clone());
+    config.explorer.private_key = Some(config.client_rpc.private_key.clone());
+    assert!(!config.explorer.listen.is_empty());
+    let start = |config: &Config| {
+        let error = Node::start(config, None, None).unwrap_err();
+        format!("{error:#}")
+    };
+    let text = start(&config);
+    assert!(text.starts_with("explorer.certificate: "), "{text}");
+    assert!(text.contains("explorer.crt: no such file"), "{text}");
+    std::fs::write(&missing, "").unwrap();
+    let text = start(&config);
+    assert!(
+        text.contains("explorer.crt: no certificate in this file"),
+        "{text}"
+    );
+    // Without a listener nobody needs them.
+    config.explorer.listen.clear();
+    Node::start(&config, None, None).unwrap().stop();
 }

@@ -16,7 +16,8 @@ use bitmarkd::core::record::{self, BitmarkIssue, Record};
 use bitmarkd::shell::rpc::Settings;
 use serde_json::{Value, json};
 
-use super::stage::{Client, Stage};
+use super::speaker::Client;
+use super::stage::Stage;
 
 fn recorded() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/vectors/rpc-transcripts.json");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bitmarkd::shell::rpc::Settings;
 
-use super::stage::{Client, Stage, eventually, is_ended, reply, request};
+use super::speaker::{Client, is_ended};
+use super::stage::{Stage, eventually, reply, request};
 
 /// Time-outs that are waited for; long enough for a handshake on a machine that has much to do.
 const SHORT: Duration = Duration::from_millis(500);

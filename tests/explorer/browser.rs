@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bitmarkd::core::title;
+use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use sha3::{Digest as _, Sha3_512};
 
+use crate::http::get;
 use crate::stage::Stage;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +53,20 @@ impl Driver {
         }
     }
 
+    /// Where browsers put files.
+    fn downloads(&self) -> PathBuf {
+        self.folder.path().join("downloads")
+    }
+
+    /// What a screen reader is told of an element: its `role` or `label`.
+    async fn computed(&self, page: &Page, element: &Element, what: &str) -> String {
+        let session = page.0.session_id().await.unwrap().unwrap();
+        let element = element.element_id();
+        let path = format!("/session/{session}/element/{}/computed{what}", &*element);
+        let answer = get(&format!("127.0.0.1:{}", self.port), &path).json();
+        answer["value"].as_str().unwrap().to_owned()
+    }
+
     /// A browser of its own: nothing is kept from another one.
     async fn open(&self, name: &str, more: &[&str], phone: bool) -> Page {
         let profile = self.folder.path().join(name);
@@ -67,7 +84,10 @@ impl Driver {
             format!("--user-data-dir={}", profile.display()),
         ];
         arguments.extend(more.iter().map(|&one| one.to_owned()));
-        let mut options = json!({"args": arguments});
+        let mut options = json!({
+            "args": arguments,
+            "prefs": {"download.default_directory": self.downloads()},
+        });
         if phone {
             options["mobileEmulation"] =
                 json!({"deviceMetrics": {"width": 380, "height": 800, "pixelRatio": 2.0}});
@@ -169,8 +189,20 @@ impl Page {
         let Some(folder) = std::env::var_os("SCREENSHOTS") else {
             return;
         };
-        // What arrives is there.
-        tokio::time::sleep(Duration::from_millis(1300)).await;
+        // What is asked for, loaded or moves has come to rest, and was painted.
+        self.0
+            .execute_async(
+                "const done = arguments[0]; \
+                 const rest = () => Promise.all(document.getAnimations() \
+                   .filter((one) => one.effect.getComputedTiming().endTime !== Infinity) \
+                   .map((one) => one.finished.catch(() => {}))); \
+                 const painted = () => new Promise((then) => \
+                   requestAnimationFrame(() => requestAnimationFrame(then))); \
+                 document.fonts.ready.then(painted).then(rest).then(painted).then(() => done(true))",
+                Vec::new(),
+            )
+            .await
+            .unwrap();
         let bytes = self.0.screenshot().await.unwrap();
         let folder = PathBuf::from(folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -358,6 +390,58 @@ async fn the_pages_show_what_was_made(page: &Page, made: &Made, stage: &Stage) {
     page.show(at, "#/nowhere", "There is no such page").await;
 }
 
+/// The proof of title of this transaction, taken by keys alone from the page that is open.
+async fn a_proof_is_taken(page: &Page, made: &Made, driver: &Driver, id: &str) {
+    let path = format!("/api/title/{id}");
+    let css = format!("main a[href=\"{path}\"]");
+    let link = page.0.wait().for_element(Locator::Css(&css)).await.unwrap();
+    for (what, told) in [("role", "link"), ("label", "Proof of title")] {
+        let computed = driver.computed(page, &link, what).await;
+        assert_eq!(computed, told, "{what}");
+    }
+    page.until(
+        "how it is checked",
+        "document.getElementById('proof-note').innerText.includes('bitmark-cli verify FILE')",
+    )
+    .await;
+    let file = driver
+        .downloads()
+        .join(format!("title-{}.json", id.get(..8).unwrap()));
+    let _ = std::fs::remove_file(&file);
+    link.send_keys(ENTER).await.unwrap();
+    let text = crate::stage::eventually("the file", || std::fs::read(&file).ok());
+    let says = title::verify(&text, &title::Known::new(), |_, _| {}).unwrap();
+    assert_eq!(says.transaction.to_string(), id);
+    assert_eq!(says.owner.to_string(), made.account);
+    assert_eq!(says.asset.unwrap().fingerprint, made.fingerprint.as_bytes());
+}
+
+async fn proofs_of_title_are_taken(page: &Page, made: &Made, driver: &Driver) {
+    let record = format!("#/record/{}", made.transfer);
+    page.show(&made.at, &record, "Transfer, countersigned")
+        .await;
+    a_proof_is_taken(page, made, driver, &made.transfer).await;
+    // From the first record or the last one, the newest owner in a block is found; who waits has no
+    // proof yet.
+    for id in [&made.issue, &made.waiting] {
+        let provenance = format!("#/provenance/{id}");
+        page.show(&made.at, "", "The chain").await;
+        page.show(&made.at, &provenance, "Owners").await;
+        a_proof_is_taken(page, made, driver, &made.transfer).await;
+    }
+    for (hash, heading) in [
+        (format!("#/record/{}", made.issue), "Issue"),
+        (format!("#/record/{}", made.waiting), "Transfer"),
+        (format!("#/search/{}", made.fingerprint), "Harbour at dusk"),
+    ] {
+        page.show(&made.at, &hash, heading).await;
+        let proofs = page
+            .run("return document.querySelectorAll('main a[href^=\"/api/title\"]').length")
+            .await;
+        assert_eq!(proofs, 0, "{hash}");
+    }
+}
+
 async fn the_search_finds(page: &Page, made: &Made) {
     let short = "The chain";
     for (text, heading) in [
@@ -541,6 +625,7 @@ fn a_visitor_finds_everything_in_a_real_browser() {
     runtime.block_on(async {
         let page = driver.open("wide", &[], false).await;
         the_pages_show_what_was_made(&page, &made, &stage).await;
+        proofs_of_title_are_taken(&page, &made, &driver).await;
         the_search_finds(&page, &made).await;
         a_document_is_fingerprinted_as_the_client_does(&page, &made).await;
         everything_is_reached_by_keyboard(&page, &made).await;
@@ -576,6 +661,7 @@ fn a_visitor_finds_everything_in_a_real_browser() {
         let account = format!("#/account/{}", made.account);
         for (name, hash, heading) in [
             ("chain", "", "The chain"),
+            ("blocks", "#/blocks/3", "Older blocks"),
             ("block", "#/block/2", "Block 2"),
             ("record", &record, "Transfer"),
             ("waiting", "#/waiting", "Waiting"),

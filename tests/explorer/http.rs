@@ -38,12 +38,31 @@ pub fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// Sends a text and reads until the end of the connection.
+/// Whether an answer has as many bytes as it says.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    length.is_some_and(|length: usize| bytes.len() >= end + 4 + length)
+}
+
+/// Sends a text and reads one answer, or until the end of the connection.
 pub fn exchange(address: &str, text: &str) -> Option<Answer> {
     let mut stream = connect(address);
     stream.write_all(text.as_bytes()).ok()?;
     let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
+    let mut part = [0; 4096];
+    // Some servers leave the connection open, whatever they are asked.
+    while !is_whole(&bytes) {
+        match stream.read(&mut part) {
+            Ok(count @ 1..) => bytes.extend_from_slice(&part[..count]),
+            _ => break,
+        }
+    }
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;

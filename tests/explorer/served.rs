@@ -4,12 +4,24 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use bitmarkd::core::explore::Question;
-use bitmarkd::shell::explorer::{Allowed, Service, Source, URL_BYTES};
+use bitmarkd::core::id::TxId;
+use bitmarkd::core::title::Ask;
+use bitmarkd::shell::explorer::{Allowed, PROTOCOLS, Service, Source, URL_BYTES};
+use bitmarkd::shell::files::certificate::Certificate;
+use bitmarkd::shell::tcp::{listener, tls};
+use rustls::ServerConfig;
 use serde_json::json;
 
 use crate::http::{ask, connect, exchange, get};
+use crate::speaker::Client;
+
+/// Of a transaction that is not there.
+const TITLE: &str = "/api/title/0707070707070707070707070707070707070707070707070707070707070707";
+/// Of one whose title is never done.
+const SLOW: &str = "/api/title/0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The listener in a thread of its own; it ends with this.
 struct Served {
@@ -21,6 +33,10 @@ struct Served {
 
 impl Served {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Self {
         let height = Arc::new(AtomicU64::new(7));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (tell, told) = mpsc::channel();
@@ -31,9 +47,9 @@ impl Served {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let service = Service::new(source(shown), Allowed::default(), None);
+                let service = Service::new(source(shown), Allowed::default(), tls);
                 let any = "127.0.0.1:0".parse().unwrap();
-                let listener = Service::bind(any).await.unwrap();
+                let listener = listener::open(any).unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 tokio::spawn(service.accept(listener));
                 let _ = stopped.await;
@@ -69,6 +85,9 @@ fn source(height: Arc<AtomicU64>) -> Source {
             Question::Search(text, Some(below)) => {
                 Ok(json!({"text": text, "found": [], "next": below.checked_sub(4096)}))
             }
+            Question::Title(Ask::Newest(id)) if id == TxId::default() => {
+                return Box::pin(std::future::pending()) as _;
+            }
             Question::Peers => return Box::pin(async { Err("busy".to_owned()) }) as _,
             question => Err(format!("{question:?} is not there")),
         };
@@ -95,6 +114,8 @@ fn every_answer_has_strict_headers_and_its_type() {
         ("/api/blocks/7", 404, "application/json"),
         ("/api/blocks/x", 400, "application/json"),
         ("/api/records/12", 400, "application/json"),
+        ("/api/title/12", 400, "application/json"),
+        (TITLE, 404, "application/json"),
         ("/api/assets/zz", 400, "application/json"),
         ("/api/accounts/zz", 400, "application/json"),
         ("/api/pending?after=1", 400, "application/json"),
@@ -113,6 +134,22 @@ fn every_answer_has_strict_headers_and_its_type() {
         assert_eq!(answer.header("x-frame-options"), Some("DENY"));
         assert!(answer.header("access-control-allow-origin").is_none());
     }
+}
+
+#[test]
+fn with_a_certificate_the_same_pages_come_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = ["one.crt", "one.key"].map(|name| folder.path().join(name));
+    let made = Certificate::generate(&["localhost".to_owned()], SystemTime::now()).unwrap();
+    made.write(&certificate, &key).unwrap();
+    let tls = tls::server(&certificate, &key, &PROTOCOLS).unwrap();
+    let served = Served::with(Some(tls));
+    let mut client = Client::new(served.at.parse().unwrap(), &PROTOCOLS).unwrap();
+    assert_eq!(client.session().alpn_protocol(), Some(PROTOCOLS[0]));
+    client.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let answer = String::from_utf8(client.rest()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("alive\n"), "{answer}");
 }
 
 #[test]
@@ -167,6 +204,34 @@ fn a_search_goes_on_through_the_slices_by_itself() {
     let shown = get(&served.at, "/api/search?text=some%20text").json();
     assert_eq!(shown["text"], "some text");
     assert_eq!(shown["next"], json!(null));
+}
+
+#[test]
+fn an_asset_has_no_title_and_is_told_why() {
+    let served = Served::new();
+    let answer = get(&served.at, &format!("/api/title/{}", "ab".repeat(64)));
+    assert_eq!(answer.status, 404);
+    assert!(answer.body.contains("this is an asset"), "{}", answer.body);
+}
+
+#[test]
+fn too_many_titles_at_a_time_are_told_to_wait_and_who_goes_makes_room() {
+    let served = Served::new();
+    let slow: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = connect(&served.at);
+            let head = format!("GET {SLOW} HTTP/1.1\r\nHost: a\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    crate::stage::eventually("no place for a third", || {
+        (get(&served.at, TITLE).status == 503).then_some(())
+    });
+    drop(slow);
+    crate::stage::eventually("a free place", || {
+        (get(&served.at, TITLE).status == 404).then_some(())
+    });
 }
 
 /// Lines of the events that are sent to a page.

@@ -10,7 +10,6 @@ use super::{Effect, Engine, Step};
 use crate::core::currency::Currency;
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::PeerPublicKey;
-use crate::core::overlay::mempool::Mode;
 use crate::core::reservoir::{self, Confirmed, SeenPayment, Status};
 use crate::core::wire::connection::Connection;
 
@@ -133,11 +132,7 @@ impl Engine {
             .map(|peer| {
                 json!({
                     "key": peer.key,
-                    "mode": match peer.mode {
-                        Mode::Unknown => "unknown",
-                        Mode::Overlay => "overlay",
-                        Mode::Plain => "plain",
-                    },
+                    "mode": peer.mode.name(),
                     "alive": peer.alive,
                     "acked": peer.acked,
                     "remoteDone": peer.remote_done,

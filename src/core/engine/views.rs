@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{Effect, Engine, Step};
 use crate::core::explore::{Blank, PEERS_MAX, Question, Sight};
-use crate::core::overlay::mempool::Mode;
 use crate::core::wire::connection;
 
 impl Engine {
@@ -160,11 +159,7 @@ impl Engine {
             .map(|peer| {
                 json!({
                     "key": peer.key,
-                    "mode": match peer.mode {
-                        Mode::Unknown => "unknown",
-                        Mode::Overlay => "overlay",
-                        Mode::Plain => "plain",
-                    },
+                    "mode": peer.mode.name(),
                     "isAlive": peer.alive,
                 })
             })

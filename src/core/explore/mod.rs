@@ -14,6 +14,7 @@
 //! | what an account owns | [`OWNED_MAX`] |
 //! | pending sets | [`SETS_MAX`], with [`MEMBERS_MAX`] records each |
 //! | looking through blocks | [`LOOK_BLOCKS`] blocks or [`LOOK_BYTES`] bytes |
+//! | a piece of a title | [`title::BLOCKS_MAX`](super::title::BLOCKS_MAX) blocks or [`title::BYTES_MAX`](super::title::BYTES_MAX) bytes |
 //! | looking for a digest | [`LOOK_DIGESTS`] |
 
 mod asset;
@@ -25,6 +26,7 @@ mod record;
 mod search;
 #[cfg(test)]
 mod tests;
+mod title;
 
 use serde_json::Value;
 
@@ -33,6 +35,7 @@ use super::keys::Account;
 use super::ledger::Ledger;
 use super::reservoir::{Confirmed, Reservoir};
 use super::state::{StoreFault, View};
+use super::title::Ask;
 
 pub use search::TEXT_MAX;
 
@@ -106,6 +109,8 @@ pub enum Question {
     Account(Account, u64),
     /// The sets that wait, behind this one.
     Pending(Option<PayId>),
+    /// A piece of a proof of title.
+    Title(Ask),
     /// Where a text leads; digests of blocks are looked for below this number.
     Search(String, Option<u64>),
 }
@@ -169,6 +174,7 @@ impl<'a> Sight<'a> {
             Question::Look(wanted, from) => self.look(wanted, *from),
             Question::Account(account, from) => self.account(account, *from),
             Question::Pending(after) => self.pending(after.as_ref()),
+            Question::Title(ask) => self.title(ask),
             Question::Search(text, below) => self.search(text, *below),
             Question::Overview | Question::Live | Question::Metrics | Question::Peers => {
                 nothing("this is about the node, not about the chain")

@@ -6,27 +6,18 @@ use super::*;
 use crate::core::block::{Compact, Header};
 use crate::core::chain::LOCAL;
 use crate::core::currency::{Currency, Payments, address};
-use crate::core::keys::PrivateKey;
-use crate::core::record::{
-    AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record, merkle, sign,
-};
+use crate::core::record::samples::{account, issue, key, transfer};
+use crate::core::record::{AssetData, BlockFoundation, Record, merkle, sign};
 use crate::core::reservoir::{Caps, Command, Effect, Input, Timing};
 use crate::core::state::{Batch, MemoryStore};
 use crate::core::time::Now;
+use crate::core::title::{Making, Piece};
 
 const NOW: Now = Now {
     mono: 0,
     wall: 1_600_000_000,
 };
 const PRINT: &str = "01abcdef";
-
-fn key(number: u8) -> PrivateKey {
-    PrivateKey::from_ed25519_seed(&[number; 32], true)
-}
-
-fn account(number: u8) -> Account {
-    key(number).account().unwrap()
-}
 
 fn foundation(nonce: u64) -> Vec<u8> {
     let coin = |currency| {
@@ -53,26 +44,6 @@ fn asset(name: &str, print: &str) -> Vec<u8> {
         signature: Vec::new(),
     });
     sign(&mut record, &key(1)).unwrap()
-}
-
-fn issue(print: &str, nonce: u64) -> Vec<u8> {
-    let mut record = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: AssetId::of(print.as_bytes()),
-        owner: account(1),
-        nonce,
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(1)).unwrap()
-}
-
-fn transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
-    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
-        link,
-        escrow: None,
-        owner: account(to),
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(from)).unwrap()
 }
 
 struct World {
@@ -407,6 +378,34 @@ fn what_waits_is_listed_with_what_it_waits_for() {
     let last: PayId = list[1]["payId"].as_str().unwrap().parse().unwrap();
     let rest = world.show(&Question::Pending(Some(last)));
     assert_eq!(rest["list"], json!([]));
+}
+
+#[test]
+fn a_title_comes_in_pieces_and_what_waits_or_was_passed_on_has_none() {
+    let (world, [first, second, third, _]) = world();
+    let mut making = Making::new(second, None);
+    let mut asked = 0;
+    while let Some(ask) = making.ask() {
+        let shown = world.show(&Question::Title(ask));
+        making
+            .take(Piece::from_text(shown.as_str().unwrap()).unwrap())
+            .unwrap();
+        asked += 1;
+    }
+    assert_eq!(asked, 2, "the records, and the headers");
+    let made = making.finish().unwrap();
+    assert_eq!(made.says().owner, account(2));
+    assert_eq!((made.says().since, made.says().height), (3, 3));
+    for (id, why) in [
+        (first, "was passed on"),
+        (third, "waits: it is in no block yet"),
+        (TxId([9; 32]), "no block has transaction"),
+    ] {
+        let Err(Blank::Nothing(told)) = world.ask(&Question::Title(Ask::Newest(id))) else {
+            panic!("there is no title to {id}");
+        };
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub mod merkle;
 pub mod metadata;
 mod pack;
 #[cfg(test)]
+pub mod samples;
+#[cfg(test)]
 mod tests;
 mod types;
 mod unpack;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::pieces::{self, Making};
 use super::{Entry, HEADERS_MAX, RECORDS_MAX, Sound, Title, TitleError};
 use crate::core::block::{BlockError, HEADER_BYTES, Header};
 use crate::core::chain::Chain;
@@ -42,6 +43,9 @@ pub enum MakeError {
         /// The last.
         height: u64,
     },
+    /// What was told at one time does not fit to what was told at another.
+    #[error("the chain changed meanwhile; ask again")]
+    Changed,
     /// What was made does not hold.
     #[error("what the chain says is no title: {0}")]
     NoTitle(#[from] TitleError),
@@ -81,6 +85,20 @@ fn first_header(earliest: u64, from_known: Option<u64>) -> u64 {
     from_known.map_or(2, |known| earliest.min(known.saturating_add(1)).max(2))
 }
 
+/// The first and the last header of a title.
+pub(super) fn span(
+    earliest: u64,
+    from_known: Option<u64>,
+    height: u64,
+) -> Result<(u64, u64), MakeError> {
+    let first = first_header(earliest, from_known);
+    let count = height.saturating_sub(first).saturating_add(1);
+    if usize::try_from(count).map_or(true, |count| count > HEADERS_MAX) {
+        return Err(MakeError::TooMany { first, height });
+    }
+    Ok((first, height))
+}
+
 /// Puts a title together. `places` are those of its records from the first on; `from_known` is the
 /// block that who verifies will know, the chain's first unless given; `block` gives whole blocks.
 ///
@@ -95,11 +113,7 @@ pub fn assemble(
     block: &mut dyn FnMut(u64) -> Result<Vec<u8>, String>,
 ) -> Made {
     let earliest = places.first().map_or(2, |place| place.block);
-    let first = first_header(earliest, from_known);
-    let count = height.saturating_sub(first).saturating_add(1);
-    if usize::try_from(count).map_or(true, |count| count > HEADERS_MAX) {
-        return Err(MakeError::TooMany { first, height });
-    }
+    let (first, height) = span(earliest, from_known, height)?;
     let mut headers = Vec::new();
     for number in first..=height {
         headers.push(header(number).map_err(|e| MakeError::Block(number, e))?);
@@ -123,64 +137,44 @@ pub fn assemble(
 
 fn entry(chain: &Chain, packed: &[u8], place: Place) -> Result<Option<Entry>, BlockError> {
     let records = split(chain, packed)?;
-    let ids: Vec<TxId> = records.iter().map(|(_, bytes)| TxId::of(bytes)).collect();
-    let index = usize::from(place.index);
-    let Some((_, bytes)) = records.get(index) else {
-        return Ok(None);
-    };
-    Ok(merkle::path(&ids, index).map(|path| Entry {
-        block: place.block,
-        index: place.index,
-        packed: bytes.to_vec(),
-        path,
-    }))
+    Ok(entry_at(&records, place.block, usize::from(place.index)))
 }
 
-/// The title to what this transaction gave its owner, out of a node's own chain. It reads every
-/// block from the first header on: long chains begin at a known block.
+/// The entry of what the index says is in a block.
+pub(super) fn entry_of(
+    chain: &Chain,
+    packed: &[u8],
+    stored: &read::Stored,
+) -> Result<Entry, MakeError> {
+    let lost = |e: BlockError| MakeError::Block(stored.block, e.to_string());
+    let records = split(chain, packed).map_err(lost)?;
+    let index = records
+        .iter()
+        .position(|(_, bytes)| *bytes == stored.packed);
+    let entry = index.and_then(|index| entry_at(&records, stored.block, index));
+    entry.ok_or(MakeError::Changed)
+}
+
+fn entry_at(records: &[(Record, &[u8])], block: u64, index: usize) -> Option<Entry> {
+    let ids: Vec<TxId> = records.iter().map(|(_, bytes)| TxId::of(bytes)).collect();
+    let (_, bytes) = records.get(index)?;
+    Some(Entry {
+        block,
+        index: u16::try_from(index).ok()?,
+        packed: bytes.to_vec(),
+        path: merkle::path(&ids, index)?,
+    })
+}
+
+/// The title to what this transaction gave its owner, out of a node's own chain, all at once. It
+/// reads every block from the first header on: who has other things to do asks for its pieces.
 ///
 /// # Errors
 /// The transaction is not confirmed or was passed on; the store.
 pub fn make(view: &dyn View, ledger: &Ledger, id: &TxId, from_known: Option<u64>) -> Made {
-    let chain = ledger.chain();
-    let fault = |e: crate::core::state::StoreFault| MakeError::Ledger(e.into());
-    let owned = read::owned_record(view, id, chain.testing).map_err(fault)?;
-    let record = owned.ok_or(MakeError::Unknown(*id))?;
-    if !read::currently_owns(view, record.owner(), id).map_err(fault)? {
-        return Err(MakeError::PassedOn(*id));
+    let mut making = Making::new(*id, from_known);
+    while let Some(ask) = making.ask() {
+        making.take(pieces::answer(view, ledger, &ask)?)?;
     }
-    let mut steps = read::provenance(view, id, chain.testing, RECORDS_MAX).map_err(fault)?;
-    steps.reverse();
-    let mut places = Vec::new();
-    for step in &steps {
-        let (read::Step::Transaction(_, stored) | read::Step::Asset(_, stored)) = step;
-        let packed = whole(view, stored.block).map_err(|e| MakeError::Block(stored.block, e))?;
-        let index = split(chain, &packed)
-            .ok()
-            .and_then(|all| all.iter().position(|(_, bytes)| *bytes == stored.packed))
-            .and_then(|index| u16::try_from(index).ok());
-        places.push(Place {
-            block: stored.block,
-            index: index.ok_or(MakeError::Unknown(*id))?,
-        });
-    }
-    let tip = ledger.tip();
-    let mut header = |number| {
-        let packed = whole(view, number)?;
-        let header: Option<&[u8; HEADER_BYTES]> = packed.first_chunk();
-        header.copied().ok_or_else(|| "it is too short".to_owned())
-    };
-    assemble(
-        chain,
-        &places,
-        from_known,
-        (tip.number, tip.digest),
-        &mut header,
-        &mut |number| whole(view, number),
-    )
-}
-
-fn whole(view: &dyn View, number: u64) -> Result<Vec<u8>, String> {
-    let packed = read::block(view, number).map_err(|e| e.to_string())?;
-    packed.ok_or_else(|| "it is not stored".to_owned())
+    making.finish()
 }

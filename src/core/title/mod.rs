@@ -10,6 +10,7 @@
 mod check;
 mod error;
 mod make;
+mod pieces;
 mod text;
 mod work;
 
@@ -19,8 +20,11 @@ mod tests;
 pub use check::{Says, Sound};
 pub use error::TitleError;
 pub use make::{Made, MakeError, Place, assemble, make, split};
+pub use pieces::{Ask, BLOCKS_MAX, BYTES_MAX, Making, Piece, Step, answer};
 pub use text::read;
 pub use work::{Known, Task, verify};
+
+use serde::{Deserialize, Serialize};
 
 use super::block::HEADER_BYTES;
 use super::chain::Chain;
@@ -53,7 +57,7 @@ pub struct Title {
 }
 
 /// A record in its block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The block's number.
     pub block: u64,

@@ -3,23 +3,14 @@ use crate::core::block::{Compact, DigestMemory, Header, digest, foundation_id};
 use crate::core::chain::DEVNET;
 use crate::core::currency::{Currency, Payments, address};
 use crate::core::id::AssetId;
-use crate::core::keys::PrivateKey;
 use crate::core::ledger::{Item, Ledger};
+use crate::core::record::samples::{self, account, key, transfer};
 use crate::core::record::{
-    AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, BlockOwnerTransfer,
-    Record, merkle, sign, sign_by_both,
+    AssetData, BlockFoundation, BlockOwnerTransfer, Record, merkle, sign, sign_by_both,
 };
 use crate::core::state::MemoryStore;
 
 const NOW: u64 = 1_800_000_000;
-
-fn key(number: u8) -> PrivateKey {
-    PrivateKey::from_ed25519_seed(&[number; 32], true)
-}
-
-fn account(number: u8) -> crate::core::keys::Account {
-    key(number).account().unwrap()
-}
 
 fn payments() -> Payments {
     let text = |hash| address::encode(111, &[hash; 20]).into_bytes();
@@ -38,23 +29,7 @@ fn asset() -> Vec<u8> {
 }
 
 fn issue(nonce: u64) -> Vec<u8> {
-    let mut record = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: AssetId::of(b"01fingerprint"),
-        owner: account(1),
-        nonce,
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(1)).unwrap()
-}
-
-fn transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
-    let mut record = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
-        link,
-        escrow: None,
-        owner: account(to),
-        signature: Vec::new(),
-    });
-    sign(&mut record, &key(from)).unwrap()
+    samples::issue("01fingerprint", nonce)
 }
 
 fn block_transfer(link: TxId, from: u8, to: u8) -> Vec<u8> {
@@ -221,6 +196,43 @@ fn there_is_no_title_to_what_was_passed_on_or_is_in_no_block() {
     let nowhere = TxId([7; 32]);
     let made = world.made(&nowhere, None).unwrap_err();
     assert_eq!(made, MakeError::Unknown(nowhere));
+}
+
+#[test]
+fn pieces_of_two_chains_give_no_title() {
+    let world = world();
+    let id = TxId::of(&last());
+    let one = |ask: &Ask| answer(&world.store, &world.ledger, ask).unwrap();
+    let mut making = Making::new(id, None);
+    let records = one(&making.ask().unwrap());
+    assert_eq!(Piece::from_text(&records.to_text()), Some(records.clone()));
+    making.take(records.clone()).unwrap();
+    assert_eq!(making.ask(), Some(Ask::Headers { from: 2, to: 7 }));
+    // Not what was asked for, nothing at all, and more than was asked for.
+    let nothing = Piece::Headers {
+        packed: Vec::new(),
+        digest: BlockDigest([0; 32]),
+    };
+    let long = Piece::Headers {
+        packed: vec![0; 700],
+        digest: BlockDigest([0; 32]),
+    };
+    for piece in [records, nothing, long] {
+        assert_eq!(making.clone().take(piece), Err(MakeError::Changed));
+    }
+    // Block 5 of another chain behind the blocks to 4 of this one.
+    making.take(one(&Ask::Headers { from: 2, to: 4 })).unwrap();
+    assert_eq!(making.ask(), Some(Ask::Headers { from: 5, to: 7 }));
+    let mut other = one(&Ask::Headers { from: 5, to: 7 });
+    if let Piece::Headers { packed, .. } = &mut other {
+        packed[20] ^= 1;
+    }
+    assert_eq!(making.clone().take(other), Err(MakeError::Changed));
+    assert_eq!(making.clone().finish(), Err(MakeError::Changed));
+    making.take(one(&Ask::Headers { from: 5, to: 7 })).unwrap();
+    assert_eq!(making.ask(), None);
+    let made = making.finish().unwrap();
+    assert_eq!(made, world.made(&id, None).unwrap());
 }
 
 #[test]

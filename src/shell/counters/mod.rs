@@ -5,7 +5,7 @@
 //!
 //! Bounds: names and results are words of the program, so nobody outside can make a new one.
 
-mod flow;
+pub mod flow;
 mod health;
 pub mod requests;
 

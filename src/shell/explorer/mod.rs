@@ -12,12 +12,10 @@ mod metrics;
 mod pages;
 mod routes;
 mod timed;
-mod tls;
 
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +24,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -35,8 +34,9 @@ use super::counters::Counters;
 use crate::core::explore::{Question, Shown};
 
 pub use metrics::{Numbers, render};
-pub use tls::acceptor;
 
+/// What ALPN offers.
+pub const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 64;
 /// Head of a request.
@@ -104,7 +104,7 @@ impl fmt::Debug for Service {
 impl Service {
     /// A service that asks `source`. To be called inside a runtime: a task of it looks for changes.
     #[must_use]
-    pub fn new(source: Source, allowed: Allowed, tls: Option<TlsAcceptor>) -> Self {
+    pub fn new(source: Source, allowed: Allowed, tls: Option<Arc<ServerConfig>>) -> Self {
         Self::with_counters(source, allowed, tls, Counters::default())
     }
 
@@ -113,7 +113,7 @@ impl Service {
     pub fn with_counters(
         source: Source,
         allowed: Allowed,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<ServerConfig>>,
         counters: Counters,
     ) -> Self {
         let numbers = Arc::new(Numbers::new(counters));
@@ -121,18 +121,10 @@ impl Service {
             site: routes::site(source, Arc::clone(&numbers)),
             closed: routes::closed(Arc::clone(&numbers)),
             allowed: Arc::new(allowed),
-            tls,
+            tls: tls.map(TlsAcceptor::from),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             numbers,
         }
-    }
-
-    /// Binds an address.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
     }
 
     /// Serves who connects, for ever. Who finds no place waits in the system's queue.

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use hyper::body::Body as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::live::Live;
 use super::metrics::{self, Numbers};
@@ -20,18 +21,23 @@ use super::{Source, URL_BYTES, pages};
 use crate::core::explore::{BlockAt, Question, TEXT_MAX, Wanted};
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::Account;
+use crate::core::title::{MakeError, Making, Piece};
 
 /// Only what comes from here is run, shown or asked for; nobody may put it into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
 connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// Slices of digests that one request looks through.
 const SLICES_MAX: usize = 32;
+/// Proofs of title that are made at a time: the longest one is a text of 54 MB.
+const TITLES_MAX: usize = 2;
 
 #[derive(Debug, Clone)]
 struct Site {
     source: Source,
     live: Live,
     numbers: Arc<Numbers>,
+    /// Titles that may be made at a time.
+    titles: Arc<Semaphore>,
 }
 
 /// All pages.
@@ -40,6 +46,7 @@ pub fn site(source: Source, numbers: Arc<Numbers>) -> Router {
         live: Live::new(source.clone(), Arc::clone(&numbers)),
         source,
         numbers: Arc::clone(&numbers),
+        titles: Arc::new(Semaphore::new(TITLES_MAX)),
     };
     Router::new()
         .route("/", get(index))
@@ -50,6 +57,7 @@ pub fn site(source: Source, numbers: Arc<Numbers>) -> Router {
         .route("/api/records/{id}", get(record))
         .route("/api/records/{id}/provenance", get(provenance))
         .route("/api/records/{id}/following", get(following))
+        .route("/api/title/{id}", get(title))
         .route("/api/assets/{id}", get(asset))
         .route("/api/assets/{id}/issues", get(issues))
         .route("/api/fingerprint", get(fingerprint))
@@ -80,10 +88,11 @@ pub fn closed(numbers: Arc<Numbers>) -> Router {
 
 /// The names under which requests are counted: those of the routes, never what a client wrote.
 fn label(path: &str) -> &'static str {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 16] = [
         "/api/overview",
         "/api/blocks",
         "/api/records",
+        "/api/title",
         "/api/assets",
         "/api/fingerprint",
         "/api/accounts",
@@ -255,6 +264,72 @@ async fn following(
         Question::Look(Wanted::Follower(id), from)
     })
     .await
+}
+
+/// A proof of title as a file: the same bytes as `bitmark-cli prove` prints. The engine is asked
+/// for it in pieces.
+async fn title(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let Ok(id) = id.parse::<TxId>() else {
+        return if id.parse::<AssetId>().is_ok() {
+            let why = "this is an asset: it has no owner; the bitmarks issued on it have titles";
+            error(StatusCode::NOT_FOUND, why)
+        } else {
+            error(StatusCode::BAD_REQUEST, "this is no transaction id")
+        };
+    };
+    let Ok(_turn) = site.titles.try_acquire() else {
+        let why = "other titles are being made just now; try again";
+        return error(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let mut making = Making::new(id, asked.from);
+    while let Some(ask) = making.ask() {
+        let shown = match site.ask(Question::Title(ask)).await {
+            Ok(shown) => shown,
+            Err(response) => return response,
+        };
+        let piece = shown.as_str().and_then(Piece::from_text);
+        let taken = piece.map_or(Err(MakeError::Changed), |piece| making.take(piece));
+        if let Err(why) = taken {
+            return no_title(&why);
+        }
+    }
+    let made = tokio::task::spawn_blocking(move || making.finish().map(|sound| sound.to_text()));
+    match made.await {
+        Ok(Ok(body)) => as_file(id, body),
+        Ok(Err(why)) => no_title(&why),
+        Err(_) => error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the title was not finished",
+        ),
+    }
+}
+
+fn no_title(why: &MakeError) -> Response {
+    let status = match why {
+        MakeError::Changed => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::NOT_FOUND,
+    };
+    error(status, &why.to_string())
+}
+
+/// Under a name of the beginning of its id.
+fn as_file(id: TxId, body: String) -> Response {
+    let mut response = text("application/json", body);
+    let id = id.to_string();
+    let name = format!(
+        "attachment; filename=\"title-{}.json\"",
+        id.get(..8).unwrap_or_default()
+    );
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
 }
 
 async fn asset(State(site): State<Site>, Path(id): Path<String>) -> Response {

@@ -19,8 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use self::paths::{Page, Refusal, Wanted};
 use super::counters::requests::status;
@@ -28,7 +27,8 @@ use super::counters::{Requests, ServiceCounts};
 use super::files::config::Allow;
 use super::rpc::splitter::Splitter;
 use super::rpc::{Answer, REQUEST_BYTES, Service};
-use super::tcp::{Place, Places, listener};
+use super::tcp::listener::{self, Secured};
+use super::tcp::{Place, Places};
 
 /// What ALPN offers.
 pub const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -92,33 +92,24 @@ pub async fn serve<S: Service + Pages>(
     service: S,
 ) {
     let places = Places::new(settings.maximum_connections, counts.count.clone());
-    let tls = TlsAcceptor::from(tls);
-    let settings = Arc::new(settings);
-    let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
-        let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let (counts, service) = (counts.clone(), service.clone());
-        async move {
-            let stream = counts.bytes.around(stream);
-            let handshake = tokio::select! {
-                done = tls.accept(stream) => done,
-                () = place.over(settings.handshake) => return,
-            };
-            match handshake {
-                Ok(stream) => {
-                    let client = Client {
-                        from: from.ip().to_canonical(),
-                        place: Arc::new(place),
-                        requests: counts.requests,
-                        settings,
-                        service,
-                    };
-                    client.serve(TokioIo::new(stream)).await;
-                }
-                Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
-            }
-        }
+    let secured = Secured {
+        service: NAME,
+        tls,
+        handshake: settings.handshake,
+        bytes: counts.bytes,
     };
-    listener::serve(listeners, places, handle).await;
+    let settings = Arc::new(settings);
+    let handle = move |stream, from: SocketAddr, place| {
+        let client = Client {
+            from: from.ip().to_canonical(),
+            place: Arc::new(place),
+            requests: counts.requests.clone(),
+            settings: Arc::clone(&settings),
+            service: service.clone(),
+        };
+        client.serve(TokioIo::new(stream))
+    };
+    listener::serve_tls(listeners, secured, places, handle).await;
 }
 
 /// One connection. Clones, one a request, share it.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use super::counters::ServiceCounts;
-use super::tcp::{Place, Places, listener};
+use super::tcp::Places;
+use super::tcp::listener::{self, Secured};
 
 /// Bytes of one request.
 pub const REQUEST_BYTES: usize = 1 << 20;
@@ -93,29 +93,24 @@ pub async fn serve<S: Service>(
     service: S,
 ) {
     let places = Places::new(settings.maximum_connections, counts.count.clone());
-    let tls = TlsAcceptor::from(tls);
+    let secured = Secured {
+        service: NAME,
+        tls,
+        handshake: settings.handshake,
+        bytes: counts.bytes,
+    };
     let settings = Arc::new(settings);
-    let handle = move |stream: TcpStream, from: SocketAddr, place: Place| {
-        let (tls, settings) = (tls.clone(), Arc::clone(&settings));
-        let (counts, service) = (counts.clone(), service.clone());
+    let handle = move |stream, _, place| {
+        let (settings, service) = (Arc::clone(&settings), service.clone());
+        let requests = counts.requests.clone();
         async move {
-            let stream = counts.bytes.around(stream);
-            let handshake = tokio::select! {
-                done = tls.accept(stream) => done,
-                () = place.over(settings.handshake) => return,
+            let client = connection::Client {
+                place: &place,
+                requests: &requests,
+                settings: &settings,
             };
-            match handshake {
-                Ok(stream) => {
-                    let client = connection::Client {
-                        place: &place,
-                        requests: &counts.requests,
-                        settings: &settings,
-                    };
-                    connection::serve(stream, client, &service).await;
-                }
-                Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
-            }
+            connection::serve(stream, client, &service).await;
         }
     };
-    listener::serve(listeners, places, handle).await;
+    listener::serve_tls(listeners, secured, places, handle).await;
 }

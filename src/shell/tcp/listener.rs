@@ -8,12 +8,17 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use super::super::counters::flow::{Flow, Metered};
 use super::places::{Place, Places};
 
 /// Newcomers that wait to be accepted.
@@ -23,7 +28,11 @@ const KEEP_ALIVE_SECONDS: u32 = 300;
 /// After a failure to accept, for want of descriptors mostly.
 const PAUSE: Duration = Duration::from_millis(200);
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds one address. It is called inside a runtime.
+///
+/// # Errors
+/// What the system says.
+pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() {
         let socket = TcpSocket::new_v6()?;
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
@@ -81,6 +90,53 @@ where
     }
 }
 
+/// What a service over TLS shows of itself.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// The name in the log.
+    pub service: &'static str,
+    /// The certificate.
+    pub tls: Arc<ServerConfig>,
+    /// A handshake that takes longer ends the connection.
+    pub handshake: Duration,
+    /// Where the bytes of connections are counted, those of TLS included.
+    pub bytes: Flow,
+}
+
+/// As [`serve`], over TLS: whose handshake is done is given to `handle`.
+pub async fn serve_tls<H, F>(
+    listeners: Vec<TcpListener>,
+    secured: Secured,
+    places: Places,
+    handle: H,
+) where
+    H: Fn(TlsStream<Metered<TcpStream>>, SocketAddr, Place) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Secured {
+        service,
+        tls,
+        handshake,
+        bytes,
+    } = secured;
+    let tls = TlsAcceptor::from(tls);
+    let greet = move |stream: TcpStream, from: SocketAddr, place: Place| {
+        let (tls, handle, bytes) = (tls.clone(), handle.clone(), bytes.clone());
+        async move {
+            let stream = bytes.around(stream);
+            let done = tokio::select! {
+                done = tls.accept(stream) => done,
+                () = place.over(handshake) => return,
+            };
+            match done {
+                Ok(stream) => handle(stream, from, place).await,
+                Err(error) => log::debug!(target: "clients", "{service}: {from}: {error}"),
+            }
+        }
+    };
+    serve(listeners, places, greet).await;
+}
+
 async fn accept<H, F>(listener: TcpListener, places: Places, handle: H)
 where
     H: Fn(TcpStream, SocketAddr, Place) -> F,
@@ -116,6 +172,20 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
+
+    #[test]
+    fn the_wildcards_of_both_families_are_bound_beside_each_other() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let six = open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).unwrap();
+            let port = six.local_addr().unwrap().port();
+            let four = open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).unwrap();
+            assert_eq!(four.local_addr().unwrap().port(), port);
+        });
+    }
 
     #[test]
     fn both_families_have_the_same_port_and_a_taken_one_is_passed_over() {

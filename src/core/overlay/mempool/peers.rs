@@ -34,6 +34,18 @@ pub enum Mode {
     Plain,
 }
 
+impl Mode {
+    /// For people and programs that look at the node.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Overlay => "overlay",
+            Self::Plain => "plain",
+        }
+    }
+}
+
 /// A batch on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flight {

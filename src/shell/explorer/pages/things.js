@@ -48,13 +48,18 @@ function standing(r) {
   return null;
 }
 
+// A plain link: the listener gives the file its name.
+const proof = (id) => el("a", { class: "button", href: "/api/title/" + id, "aria-describedby": "proof-note" }, "Proof of title");
+const proofNote = () => el("p", { class: "note", id: "proof-note" }, "The proof of title is a file that shows whose this is, from the registration on, and the blocks that say so. It is checked without a node: ", el("code", {}, "bitmark-cli verify FILE"), ".");
+
 export async function record(id) {
   const r = await ask("records/" + encodeURIComponent(id));
   const isTitle = r.type !== "AssetData" && r.type !== "BaseData";
   const shows = standing(r);
   return [title(kind(r.type), " ", chip(r.status)),
     el("p", { class: "lead" }, r.block !== null ? ["It is in ", blockLink(r.block), ", made ", when(r.timestamp), "."] : "It is in no block yet."),
-    isTitle && el("p", { class: "buttons" }, el("a", { class: "button", href: to.provenance(r.id) }, "Draw its owners")),
+    isTitle && el("p", { class: "buttons" }, el("a", { class: "button", href: to.provenance(r.id) }, "Draw its owners"), r.isCurrent === true && proof(r.id)),
+    r.isCurrent === true && proofNote(),
     facts([["Transaction id", value(r.id, { what: "transaction id", whole: true })],
       ["On the reference's screens", value(r.displayId, { what: "transaction id", whole: true })],
       ["Status", chip(r.status)], r.waits && ["Waits for", waitsFor(r.waits)], ["Block", blockLink(r.block)],
@@ -116,8 +121,15 @@ export async function provenance(id, after) {
   const note = el("p", { class: "note", role: "status" });
   const picture = el("div", { id: "owners" });
   const list = el("div", {});
+  const proofPlace = el("div", { id: "proof" });
   const heading = title("Owners");
+  // The newest owner whose record is in a block.
+  let owned = isCurrent ? first.id : null;
   const draw = () => {
+    if (proofPlace.dataset.id !== (owned ?? "")) {
+      proofPlace.replaceChildren(...(owned ? [el("p", { class: "buttons" }, proof(owned)), proofNote()] : []));
+      proofPlace.dataset.id = owned ?? "";
+    }
     picture.replaceChildren(owners(part.asset, steps, { isCurrent, hasMore: Boolean(part.next) }));
     list.replaceChildren(table("Owners, the first on top", [{ name: "Owner" }, { name: "By" }, { name: "Transaction" }, { name: "Block" }, { name: "When" }],
       steps.map((step) => [accountValue(step.owner), kind(step.type), txValue(step.id), step.block === null ? chip(step.status) : blockLink(step.block), when(step.timestamp)])));
@@ -125,6 +137,12 @@ export async function provenance(id, after) {
   draw();
   after(async (isOpen, redrawn) => {
     redrawn(draw);
+    // From a record that waits: whoever has it as long as that is in no block.
+    const below = steps.findLast((step) => step.block !== null);
+    if (below && steps[steps.length - 1].block === null && (await ask("records/" + below.id)).isCurrent === true) {
+      owned = below.id;
+      draw();
+    }
     while (isOpen()) {
       const last = steps[steps.length - 1];
       if (last.block !== null && !isCurrent) {
@@ -145,12 +163,13 @@ export async function provenance(id, after) {
       } else break;
       const now = await ask("records/" + steps[steps.length - 1].id);
       isCurrent = now.isCurrent === true;
+      if (isCurrent) owned = now.id;
       waiting = now.waitingFollower;
       draw();
     }
     if (isOpen() && note.textContent === "") announce(plural(steps.length, "owner"));
   });
-  return [heading, el("p", { class: "lead" }, "Who has held this title, from the first owner down. Each box is a signed record."), picture, note, el("h2", {}, "The same as a list"), list];
+  return [heading, el("p", { class: "lead" }, "Who has held this title, from the first owner down. Each box is a signed record."), proofPlace, picture, note, el("h2", {}, "The same as a list"), list];
 }
 
 export async function account(text, from) {
