@@ -421,6 +421,9 @@ fn crash(case: &Case, node: &mut Node) {
     for field in all {
         case.set_aside(field, "of the transport, or of the reference alone");
     }
+    if case.has("bad_connections_sent") && !is_listed(case) {
+        case.fail("name", "not in proto/live-cases.md");
+    }
     let promised = "{\"id\":1,\"result\":null,\"error\":\"invalid item\"}\n";
     if case.has("exchange") {
         let exchange = case.input("exchange")[0].clone();
@@ -431,6 +434,18 @@ fn crash(case: &Case, node: &mut Node) {
         let got = node.ask(case.text("body")).unwrap();
         case.expect_value("body", &json!(promised), &json!(got));
     }
+}
+
+/// Whether `proto/live-cases.md` names the test of a case that needs sockets.
+fn is_listed(case: &Case) -> bool {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto/live-cases.md");
+    let table = std::fs::read_to_string(path).expect("the table of live cases");
+    let row = format!("| {} | ", case.text("name"));
+    let mut lines = table.lines().filter(|line| line.contains(FILE));
+    lines.any(|line| {
+        line.split_once(&row)
+            .is_some_and(|(_, test)| test.contains('`'))
+    })
 }
 
 fn fingerprint(case: &Case) {
