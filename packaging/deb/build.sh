@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package from programs that are built already: `build.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR
 # THE PACKAGE]`, target/release and target/deb unless given. It needs dpkg-deb and readelf, no more.
-# MANUALS and COMPLETIONS name folders of manual pages and of completions for bash, where there are any.
+# COMPRESSION is one that dpkg-deb knows, xz unless given. MANUALS and COMPLETIONS name folders of manual pages and of completions for bash, where there are any.
 set -euo pipefail
 trap 'echo "$0: line $LINENO failed" >&2' ERR
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -104,5 +104,5 @@ find "$root" -type d -exec chmod 755 {} +
 
 mkdir -p "$out"
 package=$out/bitmarkd_${version}_${architecture}.deb
-dpkg-deb --root-owner-group --build "$root" "$package" >/dev/null
+dpkg-deb -Z"${COMPRESSION:-xz}" --root-owner-group --build "$root" "$package" >/dev/null
 echo "$package"
