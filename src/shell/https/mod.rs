@@ -101,20 +101,32 @@ pub async fn serve<S: Service + Pages>(
                 () = place.over(settings.handshake) => return,
             };
             match handshake {
-                Ok(stream) => {
-                    let client = Client {
-                        from: from.ip().to_canonical(),
-                        place: Arc::new(place),
-                        settings,
-                        service,
-                    };
-                    client.serve(TokioIo::new(stream)).await;
-                }
+                Ok(stream) => exchange(stream, from.ip(), place, settings, service).await,
                 Err(error) => log::debug!(target: "clients", "{NAME}: {from}: {error}"),
             }
         }
     };
     listener::serve(listeners, places, handle).await;
+}
+
+/// Requests and replies of one connection after its handshake, until it ends.
+pub async fn exchange<T, S>(
+    stream: T,
+    from: IpAddr,
+    place: Place,
+    settings: Arc<Settings>,
+    service: S,
+) where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    S: Service + Pages,
+{
+    let client = Client {
+        from: from.to_canonical(),
+        place: Arc::new(place),
+        settings,
+        service,
+    };
+    client.serve(TokioIo::new(stream)).await;
 }
 
 /// One connection. Clones, one a request, share it.
