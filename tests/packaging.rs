@@ -1,8 +1,11 @@
-//! What an operator gets beside the programs: the sample configurations are ones that the node takes, and the page
-//! on running a node speaks of texts that the node says.
+//! What an operator gets beside the programs: the sample configurations are ones that the node takes, the page
+//! on running a node speaks of texts that the node says, the unit is one that systemd takes, and the package of
+//! these programs is installed and its node runs. The latter two need the tools of the system: where those are not, the
+//! tests say so and prove nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use bitmarkd::shell::files::config::{Config, Variables};
 
@@ -77,6 +80,72 @@ fn the_unit_starts_the_program_with_the_configuration_that_the_package_installs(
     let build = text("packaging/deb/build.sh");
     assert!(
         build.contains("packaging/config/public-node.toml\" \"$root/etc/bitmarkd/bitmarkd.toml")
+    );
+}
+
+/// Runs a tool; nothing where it is not installed.
+fn tool(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("NOT TRIED: {:?} is not there", command.get_program());
+            None
+        }
+        Err(error) => panic!("{command:?}: {error}"),
+    }
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit_and_little_that_it_exposes() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("bitmarkd.service");
+    let program = env!("CARGO_BIN_EXE_bitmarkd");
+    let text = text("packaging/systemd/bitmarkd.service").replace("/usr/bin/bitmarkd", program);
+    std::fs::write(&unit, text).unwrap();
+    let analyze = || Command::new("systemd-analyze");
+    let verified = tool(analyze().args(["--man=no", "verify"]).arg(&unit));
+    let Some(verified) = verified else { return };
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!(said(&verified), "");
+    // Of 100; 14 when this was written.
+    let judged = analyze()
+        .args(["security", "--offline=true", "--threshold=20"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    assert!(judged.status.success(), "{}", said(&judged));
+}
+
+#[test]
+fn the_package_of_these_programs_is_installed_and_its_nodes_get_in_step() {
+    for wanted in ["dpkg-deb", "readelf"] {
+        if tool(Command::new(wanted).arg("--version")).is_none() {
+            return;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_bitmarkd")).parent().unwrap();
+    let built = Command::new(project("packaging/deb/build.sh"))
+        .env("COMPRESSION", "none")
+        .args([programs, folder.path()])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", said(&built));
+    let package = String::from_utf8(built.stdout).unwrap();
+    let tried = Command::new(project("packaging/deb/test.sh"))
+        .arg(package.trim_end())
+        .output()
+        .unwrap();
+    assert!(tried.status.success(), "{}", said(&tried));
+    assert!(
+        said(&tried).contains("PASSED: bitmarkd_"),
+        "{}",
+        said(&tried)
     );
 }
 

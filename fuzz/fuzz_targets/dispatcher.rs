@@ -3,60 +3,41 @@
 #![no_main]
 
 use bitmarkd::core::chain::DEVNET;
-use bitmarkd::core::engine::{Effect, Engine, Input};
-use bitmarkd::core::id::BlockDigest;
-use bitmarkd::core::listener::{Asked, Ticket, request};
-use bitmarkd::core::state::MemoryStore;
-use bitmarkd_fuzz::{NOW, PROVEN, VALID, messages, mutate, settings};
+use bitmarkd::core::engine::Input;
+use bitmarkd::core::listener::{Asked, request};
+use bitmarkd_fuzz::{Bench, NOW, VALID, messages, mutate};
 use libfuzzer_sys::fuzz_target;
 
-fn asked(asked: Asked) -> Input {
-    Input::Request {
-        ticket: Ticket(1),
-        source: 1,
-        client: None,
-        asked,
-    }
-}
-
-/// Does what the node wants. Every digest proves its block: what it is worth is not the question.
-fn perform(effects: Vec<Effect>, store: &mut MemoryStore, digests: &mut Vec<(u64, BlockDigest)>) {
-    for effect in effects {
-        match effect {
-            Effect::Commit(batch, after) => {
-                store.apply(&batch);
-                perform(after, store, digests);
-            }
-            Effect::Digest(request, _) => digests.push((request, PROVEN)),
-            Effect::Fatal(why) => panic!("{why}"),
-            _ => {}
-        }
+fn asked(bench: &mut Bench, frames: Vec<Vec<u8>>) {
+    if let Ok(asked) = Asked::read(&DEVNET, frames) {
+        bench.request(asked);
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut store = MemoryStore::new();
-    let (mut engine, _) = Engine::new(NOW, settings(&DEVNET), &store).expect("an empty store");
-    let mut now = NOW;
-    let mut digests = Vec::new();
-    let mut out = Vec::new();
-    engine.start(now, &store, &mut out);
-    perform(std::mem::take(&mut out), &mut store, &mut digests);
+    let mut bench = Bench::empty();
     let name = DEVNET.name.as_bytes().to_vec();
     for (kind, frames) in messages(bytes) {
         let of_ours = || [vec![name.clone()], frames.clone()].concat();
         let socket = u64::from(kind / 16);
         let frame = || frames.first().cloned().unwrap_or_default();
         let input = match kind % 16 {
-            0 => Asked::read(&DEVNET, frames).ok().map(asked),
+            0 => {
+                asked(&mut bench, frames);
+                None
+            }
             1 | 2 => {
                 let at = usize::from(kind / 16) % VALID.len();
                 let (command, mut parameter) = VALID[at].clone();
                 mutate(&mut parameter, &frame());
                 let body = vec![name.clone(), command.into(), parameter];
-                Asked::read(&DEVNET, body).ok().map(asked)
+                asked(&mut bench, body);
+                None
             }
-            3 | 4 => Asked::read(&DEVNET, of_ours()).ok().map(asked),
+            3 | 4 => {
+                asked(&mut bench, of_ours());
+                None
+            }
             5 | 6 => {
                 request::published(&DEVNET, of_ours()).map(|news| Input::Published(socket, news))
             }
@@ -80,17 +61,13 @@ fuzz_target!(|bytes: &[u8]| {
                 ))
             }
             _ => {
-                now = now.plus_ms(1_000 << (kind / 16));
+                bench.now = bench.now.plus_ms(1_000 << (kind / 16));
                 Some(Input::Wake)
             }
         };
-        let Some(input) = input else { continue };
-        engine.step(now, input, &store, &mut out);
-        perform(std::mem::take(&mut out), &mut store, &mut digests);
-        while let Some((request, digest)) = digests.pop() {
-            engine.step(now, Input::Digest(request, digest), &store, &mut out);
-            perform(std::mem::take(&mut out), &mut store, &mut digests);
+        if let Some(input) = input {
+            bench.step(input);
         }
-        assert!(engine.next_wakeup() > 0);
+        assert!(bench.engine.next_wakeup() > 0);
     }
 });

@@ -1,6 +1,10 @@
 //! What the fuzz targets share: messages out of bytes, a node without sockets, and what is valid
 //! for it, since no fuzzer guesses a signature.
 
+mod bench;
+
+pub use bench::Bench;
+
 use std::sync::LazyLock;
 
 use bitmarkd::core::announce;
@@ -9,16 +13,17 @@ use bitmarkd::core::chain::{Chain, DEVNET};
 use bitmarkd::core::connector;
 use bitmarkd::core::currency::{Currency, Payments, address};
 use bitmarkd::core::engine::{Settings, StaticPeer, Timing};
-use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
+use bitmarkd::core::id::{AssetId, BlockDigest, PayId, TxId};
 use bitmarkd::core::keys::{PeerPublicKey, PrivateKey};
+use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::record::{
     AssetData, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record, merkle, sign,
 };
-use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::reservoir::Caps;
 use bitmarkd::core::time::Now;
 use bitmarkd::core::upstream;
 use bitmarkd::core::wire::connection::Connection;
+use serde_json::{Value, json};
 
 /// When a node starts: after every genesis.
 pub const NOW: Now = Now {
@@ -132,6 +137,124 @@ fn valid() -> Vec<(&'static str, Vec<u8>)> {
         ("block", block(3, PROVEN, &[&transfer])),
     ]
 }
+
+/// The record at the front.
+fn record(packed: &[u8]) -> Record {
+    let read = Record::unpack(packed, DEVNET.testing);
+    read.expect("a record").0
+}
+
+/// What names something of [`Bench::filled`] in an address, and some that name nothing.
+pub static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let (asset, issues, transfer) = (&VALID[0].1, &VALID[1].1, &VALID[3].1);
+    let pending = &VALID[4].1;
+    let issue = &issues[..issues.len() - pending.len()];
+    let owner = *record(issue).owner();
+    let names = [
+        TxId::of(issue).to_string(),
+        TxId::of(transfer).to_string(),
+        TxId::of(pending).to_string(),
+        AssetId::of(b"fingerprint").to_string(),
+        PayId::of([pending.as_slice()]).to_string(),
+        owner.to_string(),
+        TxId::of(asset).to_string(),
+        PROVEN.to_string(),
+        "app.js".to_owned(),
+        "3".to_owned(),
+        "18446744073709551615".to_owned(),
+        "%00%ff%2f..".to_owned(),
+    ];
+    names.into()
+});
+
+/// All methods of clients.
+pub const METHODS: [&str; 11] = [
+    "Node.Info",
+    "Node.List",
+    "Assets.Get",
+    "Bitmarks.Create",
+    "Bitmarks.Proof",
+    "Bitmark.Transfer",
+    "Bitmark.Provenance",
+    "BlockOwner.TxIdForBlock",
+    "BlockOwner.Transfer",
+    "Owner.Bitmarks",
+    "Transaction.Status",
+];
+
+/// Requests of clients that are answered with a result, or are refused late.
+pub static CALLS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let key = PrivateKey::from_ed25519_seed(&[1; 32], DEVNET.testing);
+    let owner = key.account().expect("a key has an account");
+    let json =
+        |record: &Record| -> Value { serde_json::from_str(&record.to_json()).expect("it is JSON") };
+    let signed = |mut new| {
+        sign(&mut new, &key).expect("a valid record");
+        json(&new)
+    };
+    let asset = signed(Record::AssetData(AssetData {
+        name: b"other".to_vec(),
+        fingerprint: b"other".to_vec(),
+        metadata: Vec::new(),
+        registrant: owner,
+        signature: Vec::new(),
+    }));
+    let issue = |of: &[u8], nonce| {
+        signed(Record::BitmarkIssue(BitmarkIssue {
+            asset_id: AssetId::of(of),
+            owner,
+            nonce,
+            signature: Vec::new(),
+        }))
+    };
+    let transfer = |link: &[u8]| {
+        signed(Record::BitmarkTransferUnratified(
+            BitmarkTransferUnratified {
+                link: TxId::of(link),
+                escrow: None,
+                owner,
+                signature: Vec::new(),
+            },
+        ))
+    };
+    let (set, pending, moved) = (&VALID[1].1, &VALID[4].1, &VALID[3].1);
+    let first = TxId::of(&set[..set.len() - pending.len()]).to_string();
+    let pay_id = PayId::of([pending.as_slice()]).to_string();
+    let arguments = [
+        ("Node.Info", json!({})),
+        ("Node.List", json!({"start": "0", "count": 10})),
+        ("Assets.Get", json!({"fingerprints": ["fingerprint", "x"]})),
+        ("Bitmarks.Create", json!({"assets": [asset], "issues": []})),
+        (
+            "Bitmarks.Create",
+            json!({"assets": [], "issues": [issue(b"fingerprint", 7)]}),
+        ),
+        (
+            "Bitmarks.Create",
+            json!({"assets": [asset], "issues": [issue(b"other", 1), issue(b"other", 2)]}),
+        ),
+        (
+            "Bitmarks.Proof",
+            json!({"payId": pay_id, "nonce": "0011223344556677"}),
+        ),
+        ("Bitmark.Transfer", transfer(moved)),
+        (
+            "Bitmark.Provenance",
+            json!({"txId": TxId::of(moved).to_string(), "count": 20}),
+        ),
+        ("BlockOwner.TxIdForBlock", json!({"blockNumber": 2})),
+        ("BlockOwner.Transfer", transfer(moved)),
+        (
+            "Owner.Bitmarks",
+            json!({"owner": owner.to_string(), "start": "0", "count": 20}),
+        ),
+        ("Transaction.Status", json!({"txId": first})),
+    ];
+    let request = |(method, argument): &(&str, Value)| {
+        json!({"id": 1, "method": method, "params": [argument]}).to_string()
+    };
+    arguments.iter().map(request).collect()
+});
 
 /// Changes one byte for every three: where, twice, and which bits.
 pub fn mutate(bytes: &mut [u8], mutations: &[u8]) {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the Debian package from programs that are built already: `build.sh [FOLDER OF THE PROGRAMS] [FOLDER FOR
 # THE PACKAGE]`, target/release and target/deb unless given. It needs dpkg-deb and readelf, no more.
-# MANUALS and COMPLETIONS name folders of manual pages and of completions for bash, where there are any.
+# COMPRESSION is one that dpkg-deb knows, xz unless given. MANUALS and COMPLETIONS name folders of manual pages and of completions for bash, where there are any.
 set -euo pipefail
+trap 'echo "$0: line $LINENO failed" >&2' ERR
 here=$(cd "$(dirname "$0")/../.." && pwd)
 programs=${1:-$here/target/release}
 out=${2:-$here/target/deb}
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -1)
+version=$(sed -n '/^version = /{s/.*"\(.*\)".*/\1/p;q}' "$here/Cargo.toml")
 architecture=$(dpkg --print-architecture)
 names=(bitmarkd bitmark-cli recorderd)
 for name in "${names[@]}"; do
@@ -36,6 +37,14 @@ put 644 "$here/docs/operators.md" "$doc/operators.md"
 put 644 "$here/docs/explorer.md" "$doc/explorer.md"
 put 644 "$here/certs/README.md" "$doc/keys.md"
 put 644 "$here/LICENSE" "$doc/copyright"
+# A changelog is wanted of every package; of this one it is the history of the source.
+maintainer="the bitmarkd-rust contributors <nobody@localhost>"
+changed=$(git -C "$here" log -1 --format=%cD 2>/dev/null || date -R -r "$here/Cargo.toml")
+printf 'bitmarkd (%s) unstable; urgency=medium\n\n  * Built from source; its history tells what changed.\n\n -- %s  %s\n' \
+  "$version" "$maintainer" "$changed" > "$root/changelog"
+put 644 "$root/changelog" "$doc/changelog"
+gzip -9n "$doc/changelog"
+rm "$root/changelog"
 if [ -d "${MANUALS:-}" ]; then
   for page in "$MANUALS"/*.1; do
     put 644 "$page" "$root/usr/share/man/man1/$(basename "$page")"
@@ -53,7 +62,8 @@ depends=()
 libraries=$(for name in "${names[@]}"; do readelf -d "$root/usr/bin/$name"; done | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u)
 for library in $libraries; do
   # The library for this machine's kind of program; dpkg knows it with or without /usr before it.
-  path=$(ldconfig -p | awk -v name="$library" '$1 == name { print $NF; exit }')
+  # It reads to the end: a reader that leaves early would fail the whole line.
+  path=$(ldconfig -p | awk -v name="$library" '$1 == name && path == "" { path = $NF } END { print path }')
   package=
   for candidate in "$path" "/usr$path" "${path#/usr}" "$(readlink -f "$path")"; do
     package=$(dpkg-query -S "$candidate" 2>/dev/null | head -1 | cut -d: -f1) || true
@@ -74,7 +84,7 @@ cat > "$root/DEBIAN/control" <<END
 Package: bitmarkd
 Version: $version
 Architecture: $architecture
-Maintainer: the bitmarkd-rust contributors <nobody@localhost>
+Maintainer: $maintainer
 Installed-Size: $size
 Depends: $depends_line, passwd
 Section: net
@@ -94,5 +104,5 @@ find "$root" -type d -exec chmod 755 {} +
 
 mkdir -p "$out"
 package=$out/bitmarkd_${version}_${architecture}.deb
-dpkg-deb --root-owner-group --build "$root" "$package" >/dev/null
+dpkg-deb -Z"${COMPRESSION:-xz}" --root-owner-group --build "$root" "$package" >/dev/null
 echo "$package"

@@ -90,7 +90,9 @@ start "$root/etc/bitmarkd/private-other.toml"
 wait_for /readyz 200
 grep -q '^mode *Normal' <<< "$(ctl status)" || fail "ready, and not in mode Normal"
 
-kill -TERM "${nodes[@]}"
+# One as systemd ends it, one as a terminal does that is closed.
+kill -TERM "${nodes[0]}"
+kill -HUP "${nodes[1]}"
 for node in "${nodes[@]}"; do wait "$node" || fail "a node did not end cleanly"; done
 nodes=()
 

@@ -77,6 +77,32 @@ fn a_crowd_of_idle_half_open_and_garbage_clients_leaves_https_answering() {
     eventually("all have gone", || stage.count.get() == 0);
 }
 
+/// Recorded: with the reference each of twenty such connections keeps its place for ever, also after
+/// the client closed it, and five good ones are then refused.
+#[test]
+fn twenty_connections_with_text_that_is_no_json_leave_room_for_the_next() {
+    let stage = Stage::rpc(rpc::Settings::new(20));
+    let mut bad = Vec::new();
+    for number in 0..20 {
+        let mut client = stage.client();
+        client.send(if number % 2 == 0 {
+            "hello\n"
+        } else {
+            "{hello}"
+        });
+        bad.push(client);
+    }
+    let mut good: Vec<Client> = (0..5).map(|_| stage.client()).collect();
+    assert!(good.iter_mut().all(Client::is_answered));
+    // Each was told why, and lost its place while it was still there.
+    for client in &mut bad {
+        let text = String::from_utf8(client.rest()).unwrap();
+        assert!(text.starts_with("{\"id\":null,\"result\":null,"), "{text}");
+    }
+    eventually("the good alone have places", || stage.count.get() == 5);
+    assert!(good.iter_mut().all(Client::is_answered));
+}
+
 #[test]
 fn while_a_flood_of_half_open_clients_comes_who_tries_again_is_served() {
     let stage = Stage::rpc(rpc::Settings::new(PLACES));

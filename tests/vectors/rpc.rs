@@ -5,6 +5,8 @@
 //! transport; here its requests are read, and nothing else.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use bitmarkd::core::announce::{self, OwnRpc};
 use bitmarkd::core::block::dump::{self, ShownRecord};
@@ -17,13 +19,14 @@ use bitmarkd::core::ledger::Ledger;
 use bitmarkd::core::listener::News;
 use bitmarkd::core::overlay::mempool;
 use bitmarkd::core::record::Record;
-use bitmarkd::core::reservoir::Caps;
+use bitmarkd::core::reservoir::{Caps, SeenPayment};
 use bitmarkd::core::rpc::{self, Surroundings, Unreadable};
 use bitmarkd::core::state::MemoryStore;
 use bitmarkd::core::time::Now;
 use bitmarkd::core::wire::connection::{Connection, pack_list};
 use bitmarkd::core::{timing, upstream};
 use bitmarkd::shell::files::certificate;
+use bitmarkd::shell::payment::discovery::{Setup, Watcher};
 use serde_json::{Value, json};
 
 use crate::cli_keys;
@@ -69,6 +72,7 @@ fn rpc_transcripts() {
         let mut empty = Node::new(&[], false, &services);
         let mut two = Node::new(&chain[..1], true, &services);
         let mut three = Node::new(&chain, true, &services);
+        let mut proxy = None;
         for case in cases {
             match case.text("group") {
                 "chain state" => stored_block(case),
@@ -83,7 +87,11 @@ fn rpc_transcripts() {
                 "transfer, block owner transfer" | "after block 3" => request(case, &mut three),
                 "requests that stop the reference or its service" => crash(case, &mut two),
                 "certificate fingerprint" => fingerprint(case),
-                "discovery proxy" => discovery(case),
+                "discovery proxy" => proxy
+                    .get_or_insert_with(|| {
+                        Proxy::new(cases, Node::new(&chain[..1], true, &services))
+                    })
+                    .replay(case),
                 "https" | "command line client on the wire" => elsewhere(case),
                 "command line client key file" => cli_keys::key_file(case),
                 "command line client output" if cli_keys::is_fingerprint(case) => {
@@ -418,6 +426,9 @@ fn crash(case: &Case, node: &mut Node) {
     for field in all {
         case.set_aside(field, "of the transport, or of the reference alone");
     }
+    if case.has("bad_connections_sent") && !is_listed(case) {
+        case.fail("name", "not in proto/live-cases.md");
+    }
     let promised = "{\"id\":1,\"result\":null,\"error\":\"invalid item\"}\n";
     if case.has("exchange") {
         let exchange = case.input("exchange")[0].clone();
@@ -430,6 +441,18 @@ fn crash(case: &Case, node: &mut Node) {
     }
 }
 
+/// Whether `proto/live-cases.md` names the test of a case that needs sockets.
+fn is_listed(case: &Case) -> bool {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto/live-cases.md");
+    let table = std::fs::read_to_string(path).expect("the table of live cases");
+    let row = format!("| {} | ", case.text("name"));
+    let mut lines = table.lines().filter(|line| line.contains(FILE));
+    lines.any(|line| {
+        line.split_once(&row)
+            .is_some_and(|(_, test)| test.contains('`'))
+    })
+}
+
 fn fingerprint(case: &Case) {
     let name = case.text("name").replace(' ', "-");
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("rpc-{name}.crt"));
@@ -439,16 +462,99 @@ fn fingerprint(case: &Case) {
     case.expect("fingerprint", hex::encode(got));
 }
 
-/// A payment on a coin's chain is read; what it verifies, the scenarios of the reservoir show.
-fn discovery(case: &Case) {
-    let frames = case.input("publish_frames");
-    let seen = crate::reservoir_scenarios::discovery_payment(frames).expect("a payment");
-    let text = frames[1].as_str().unwrap();
-    case.expect_value(
-        "publish_frames",
-        &json!(true),
-        &json!(text.contains(&seen.pay_id.to_string())),
-    );
+/// The recorded discovery service in front of a node that has the records which are paid for:
+/// what it publishes reaches the engine through the watcher of a running node.
+struct Proxy {
+    node: Node,
+    /// The transactions by the text of their pay id.
+    transactions: Vec<(String, String)>,
+    publisher: zmq::Socket,
+    seen: Receiver<SeenPayment>,
+    _watcher: Watcher,
+}
+
+impl Proxy {
+    fn new(cases: &[Case], mut node: Node) -> Self {
+        let published = || {
+            let frames = cases.iter().filter(|case| case.has("publish_frames"));
+            frames.map(|case| case.input("publish_frames"))
+        };
+        let mut transactions: Vec<(String, String)> = Vec::new();
+        let exchanges = cases.iter().filter(|case| case.has("exchange"));
+        for exchange in exchanges.filter_map(|case| case.input("exchange").as_array()) {
+            for step in exchange {
+                let Some(recorded) = step["reply"].as_str() else {
+                    continue;
+                };
+                let result: Value = serde_json::from_str(recorded).unwrap();
+                let result = &result["result"];
+                let Some(pay_id) = result["payId"].as_str() else {
+                    continue;
+                };
+                let is_paid = |frames: &Value| frames[1].as_str().unwrap().contains(pay_id);
+                let is_new = transactions.iter().all(|(known, _)| known != pay_id);
+                if is_new && published().any(is_paid) {
+                    let got = node.ask(step["request"].as_str().unwrap()).unwrap();
+                    assert_eq!(got.trim_end(), recorded);
+                    let id = result.get("txId").unwrap_or(&result["issues"][0]["txId"]);
+                    transactions.push((pay_id.to_owned(), id.as_str().unwrap().to_owned()));
+                }
+            }
+        }
+        let context = zmq::Context::new();
+        let open = |kind| {
+            let socket = context.socket(kind).unwrap();
+            socket.set_linger(0).unwrap();
+            socket.set_rcvtimeo(20_000).unwrap();
+            socket.bind("tcp://127.0.0.1:*").unwrap();
+            let endpoint = socket.get_last_endpoint().unwrap().unwrap();
+            let address = endpoint.strip_prefix("tcp://").unwrap().parse().unwrap();
+            (socket, address)
+        };
+        // Nobody answers about the past: what is published is heard all the same.
+        let (publisher, at) = open(zmq::XPUB);
+        let (_silent, replier) = open(zmq::REP);
+        let (sender, seen) = channel();
+        let sink = Box::new(move |payment| {
+            let _ = sender.send(payment);
+        });
+        let own = bitmarkd::shell::zmq::Context::new().unwrap();
+        let watcher = Watcher::start(&own, Setup::new(at, replier), sink).unwrap();
+        assert_eq!(publisher.recv_bytes(0).unwrap(), [1], "it is heard");
+        let proxy = Self {
+            node,
+            transactions,
+            publisher,
+            seen,
+            _watcher: watcher,
+        };
+        assert_eq!(proxy.transactions.len(), 2);
+        proxy
+    }
+
+    fn status(&mut self, id: &str) -> Value {
+        let request = json!({"id": 1, "method": "Transaction.Status", "params": [{"txId": id}]});
+        let reply = self.node.ask(&request.to_string()).unwrap();
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        reply["result"]["status"].clone()
+    }
+
+    /// The recorded bytes are published; the record is then in the state that the case's name ends
+    /// with.
+    fn replay(&mut self, case: &Case) {
+        let frames = case.input("publish_frames").as_array().expect("frames");
+        let frames: Vec<&str> = frames.iter().map(|one| one.as_str().unwrap()).collect();
+        let is_it = |(pay_id, _): &&(String, String)| frames[1].contains(pay_id);
+        let (pay_id, id) = self.transactions.iter().find(is_it).cloned().expect("it");
+        assert_eq!(self.status(&id), json!("Pending"));
+        self.publisher.send_multipart(&frames, 0).unwrap();
+        let seen = self.seen.recv_timeout(Duration::from_secs(20));
+        let seen = seen.expect("a payment is seen");
+        assert_eq!(seen.pay_id.to_string(), pay_id);
+        self.node.step(Input::Paid(seen));
+        let wanted = case.text("name").rsplit(' ').next();
+        case.expect_value("publish_frames", &json!(wanted), &self.status(&id));
+    }
 }
 
 /// Over its own transport; whatever is a request here is read as a call.

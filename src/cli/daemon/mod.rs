@@ -57,7 +57,7 @@ enum Command {
         /// Which one.
         command: Option<String>,
     },
-    /// Run the node until SIGINT or SIGTERM; this is done without a command too.
+    /// Run the node until SIGINT, SIGTERM or SIGHUP; this is done without a command too.
     #[command(visible_alias = "run")]
     Start {
         /// Follow a branch that takes off more blocks than the protection allows, down to this

@@ -377,6 +377,8 @@ impl Engine {
         // A rival of what is here stops none of the others.
         let payload = match reservoir::split_records(&bundle.payload, testing) {
             Ok(assets) if assets.len() > ASSETS_MAX => return Verdict::Invalid,
+            // The pools say themselves whether one alone is a rival.
+            Ok(assets) if assets.len() == 1 => bundle.payload,
             Ok(assets) => {
                 let is_good = |asset: &&[u8]| !self.reservoir.has_rival(asset, testing);
                 assets
@@ -420,6 +422,24 @@ impl Engine {
         }
     }
 
+    /// What it takes up of the caps.
+    fn room_of(&self, bundle: &Bundle) -> Room {
+        let count = || {
+            let records = reservoir::split_records(&bundle.payload, self.settings.chain.testing);
+            records.map_or(1, |records| records.len())
+        };
+        let (records, assets) = match bundle.kind {
+            Kind::Assets => (0, count()),
+            Kind::Issues => (count(), 0),
+            Kind::Transfer | Kind::Proof => (1, 0),
+        };
+        Room {
+            records,
+            bytes: bundle.payload.len(),
+            assets,
+        }
+    }
+
     fn offer_one(
         &mut self,
         step: &mut Step<'_>,
@@ -427,28 +447,10 @@ impl Engine {
         bundle: Bundle,
     ) -> Verdict {
         let command = bundle.kind.command();
-        let link = || reservoir::unpack_transfer(&bundle.payload, self.settings.chain.testing);
-        let link = (command == Command::Transfer)
-            .then(|| link().ok().and_then(|record| record.link()))
-            .flatten();
-        let count = match command {
-            Command::Assets | Command::Issues => {
-                reservoir::split_records(&bundle.payload, self.settings.chain.testing)
-                    .map_or(1, |records| records.len())
-            }
-            Command::Transfer | Command::Proof => 1,
-        };
-        let is_asset = command == Command::Assets;
-        let room = Room {
-            records: if is_asset { 0 } else { count },
-            bytes: bundle.payload.len(),
-            assets: if is_asset { count } else { 0 },
-        };
         let source = peer.as_ref().map(super::source_of);
-        let pay_id = bundle.payload.first_chunk().copied().map(PayId);
         let input = reservoir::Input::Peer {
             command,
-            data: bundle.payload,
+            data: bundle.payload.clone(),
             source,
             ticket: 0,
         };
@@ -471,7 +473,9 @@ impl Engine {
             Refusal::Synchronising => Verdict::NoRoom,
             // The log of this peer goes on when there is room; each peer has its own. Only what
             // never fits, or would wait for one owner's room, lets the others pass.
-            Refusal::Full if self.reservoir.may_fit(source, room) => Verdict::NoRoom,
+            Refusal::Full if self.reservoir.may_fit(source, self.room_of(&bundle)) => {
+                Verdict::NoRoom
+            }
             Refusal::Full | Refusal::OwnerFull => Verdict::Waits,
             // A rival of what is here is nobody's fault.
             Refusal::AlreadyExists
@@ -480,6 +484,9 @@ impl Engine {
             | Refusal::AssetsAlreadyRegistered => Verdict::Duplicate,
             Refusal::AssetNotFound => Verdict::Waits,
             Refusal::InvalidLink => {
+                let testing = self.settings.chain.testing;
+                let record = reservoir::unpack_transfer(&bundle.payload, testing).ok();
+                let link = record.and_then(|record| record.link());
                 let is_confirmed = link
                     .is_some_and(|link| read::has_transaction(&step.state, &link).unwrap_or(false));
                 if is_confirmed {
@@ -489,8 +496,8 @@ impl Engine {
                 }
             }
             Refusal::PayIdAlreadyUsed if command == Command::Proof => {
-                let status = pay_id.map(|pay_id| self.reservoir.set_status(&pay_id));
-                match status {
+                let pay_id = bundle.payload.first_chunk().copied().map(PayId);
+                match pay_id.map(|pay_id| self.reservoir.set_status(&pay_id)) {
                     // Its issues may come; or a block, which it was made for and which is not here.
                     Some(reservoir::Status::Unknown | reservoir::Status::Pending) => Verdict::Waits,
                     Some(_) => Verdict::Duplicate,

@@ -188,6 +188,18 @@ fn a_rival_among_several_assets_stops_none_of_the_others() {
 }
 
 #[test]
+fn a_rival_alone_in_its_bundle_is_acknowledged_and_nobodys_fault() {
+    let mut node = Node::new(mempool::Settings::default());
+    let one = |name| bundle(Kind::Assets, asset("a", name));
+    let ack = node.offers(FRIEND, vec![one("first"), one("rival"), one("first")]);
+    assert_eq!(
+        (ack.upto, ack.accepted, ack.duplicate, ack.invalid),
+        (3, 1, 2, 0),
+        "{ack:?}"
+    );
+}
+
+#[test]
 fn more_assets_in_a_bundle_than_a_set_may_have_are_refused() {
     let mut node = Node::new(mempool::Settings::default());
     let many = (0..=ASSETS_MAX).flat_map(|n| asset(&format!("{n}"), "name"));

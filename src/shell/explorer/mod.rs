@@ -147,7 +147,9 @@ impl Service {
         }
     }
 
-    async fn connection<S>(&self, stream: S, address: IpAddr)
+    /// Serves one connection that was accepted, until it ends. It has no place of its own: who
+    /// calls this bounds their number.
+    pub async fn connection<S>(&self, stream: S, address: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

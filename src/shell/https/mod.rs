@@ -99,17 +99,41 @@ pub async fn serve<S: Service + Pages>(
         bytes: counts.bytes,
     };
     let settings = Arc::new(settings);
+    let requests = counts.requests;
     let handle = move |stream, from: SocketAddr, place| {
-        let client = Client {
-            from: from.ip().to_canonical(),
-            place: Arc::new(place),
-            requests: counts.requests.clone(),
-            settings: Arc::clone(&settings),
-            service: service.clone(),
-        };
-        client.serve(TokioIo::new(stream))
+        let (settings, requests) = (Arc::clone(&settings), requests.clone());
+        exchange(
+            stream,
+            from.ip(),
+            place,
+            settings,
+            requests,
+            service.clone(),
+        )
     };
     listener::serve_tls(listeners, secured, places, handle).await;
+}
+
+/// Requests and replies of one connection after its handshake, until it ends.
+pub async fn exchange<T, S>(
+    stream: T,
+    from: IpAddr,
+    place: Place,
+    settings: Arc<Settings>,
+    requests: Requests,
+    service: S,
+) where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    S: Service + Pages,
+{
+    let client = Client {
+        from: from.to_canonical(),
+        place: Arc::new(place),
+        requests,
+        settings,
+        service,
+    };
+    client.serve(TokioIo::new(stream)).await;
 }
 
 /// One connection. Clones, one a request, share it.
