@@ -12,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bitmarkd::core::rpc::{self, Call};
+use bitmarkd::shell::counters::Requests;
 use bitmarkd::shell::explorer::{self, Allowed, Source};
 use bitmarkd::shell::files::config::Allow;
-use bitmarkd::shell::counters::Requests;
 use bitmarkd::shell::https::paths::Page;
 use bitmarkd::shell::https::{self, Pages};
 use bitmarkd::shell::rpc::{Answer, Service};

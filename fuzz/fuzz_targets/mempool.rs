@@ -7,9 +7,7 @@
 use bitmarkd::core::id::AssetId;
 use bitmarkd::core::keys::PeerPublicKey;
 use bitmarkd::core::overlay::mempool::wire::Message;
-use bitmarkd::core::overlay::mempool::{
-    Effect, Input, Locator, Mempool, Pools, Settings, Verdict,
-};
+use bitmarkd::core::overlay::mempool::{Effect, Input, Locator, Mempool, Pools, Settings, Verdict};
 use bitmarkd_fuzz::messages;
 use libfuzzer_sys::fuzz_target;
 
@@ -106,9 +104,15 @@ fuzz_target!(|bytes: &[u8]| {
         mempool.step(now, input, &Assets, &mut out);
         for effect in out.drain(..) {
             match effect {
-                Effect::Send { generation: own, .. }
-                | Effect::SendPlain { generation: own, .. }
-                | Effect::AskInfo { generation: own, .. } => generation = own,
+                Effect::Send {
+                    generation: own, ..
+                }
+                | Effect::SendPlain {
+                    generation: own, ..
+                }
+                | Effect::AskInfo {
+                    generation: own, ..
+                } => generation = own,
                 Effect::Validate { job, .. } => jobs.push(job),
                 Effect::Answer { payload, .. } => {
                     assert!(payload.len() >= 3 && payload.first() == Some(&0x4d));
