@@ -12,6 +12,7 @@ pub mod client;
 pub mod daemon;
 pub mod manual;
 pub mod recorder;
+mod signals;
 
 /// Prints a line. When nobody reads any more the program ends quietly; when the line cannot be
 /// written it ends with exit status 1, so that nobody takes half of a result for all of it.

@@ -1,5 +1,6 @@
 //! `create`: an asset and bitmarks on it, with the proof of work that pays for them.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use sha3::{Digest as _, Sha3_512};
 
 use super::carrier::{Carrier, Issued, Registration, Wait};
 use super::identity::Signer;
+use super::progress::Progress;
 use super::target::Target;
 use super::{Output, wallet};
 use crate::core::id::{AssetId, PayId, TxId};
@@ -74,10 +76,21 @@ struct Paid {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn fingerprint_of(path: &Path) -> anyhow::Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    let mut hash = Sha3_512::new();
-    std::io::copy(&mut file, &mut hash)?;
+pub fn fingerprint_of(path: &Path, output: Output) -> anyhow::Result<String> {
+    let name = || path.display().to_string();
+    let mut file = std::fs::File::open(path).with_context(name)?;
+    let (mut hash, mut done) = (Sha3_512::new(), 0_u64);
+    let mut progress = Progress::new(output);
+    let mut part = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut part).with_context(name)?;
+        let Some(part) = part.get(..count).filter(|part| !part.is_empty()) else {
+            break;
+        };
+        hash.update(part);
+        done += u64::try_from(count)?;
+        progress.tell(|| format!("{}: {} MiB read", path.display(), done >> 20));
+    }
     Ok(format!("01{}", hex::encode(hash.finalize())))
 }
 
@@ -231,7 +244,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let owner = key.account().context("this identity cannot sign")?;
     let fingerprint = match (&args.fingerprint, &args.file) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) => fingerprint_of(path)?,
+        (None, Some(path)) => fingerprint_of(path, output)?,
         (None, None) => bail!("give --fingerprint TEXT or --file PATH"),
     };
     let metadata = pairs(&args.metadata)?;

@@ -120,7 +120,7 @@ pub(super) fn check(args: &CheckArgs, output: Output) -> anyhow::Result<()> {
 }
 
 pub(super) fn fingerprint(args: &FingerprintArgs, output: Output) -> anyhow::Result<()> {
-    let fingerprint = fingerprint_of(&args.file)?;
+    let fingerprint = fingerprint_of(&args.file, output)?;
     let name = args.file.to_string_lossy();
     output.show(
         &json!({"file_name": name, "fingerprint": fingerprint}),

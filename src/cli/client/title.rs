@@ -283,7 +283,7 @@ pub(super) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<()> {
     compute(&sound, &known, output).with_context(refused)?;
     let says = sound.says();
     if let Some(path) = &args.fingerprint_of {
-        let own = fingerprint_of(path)?;
+        let own = fingerprint_of(path, output)?;
         let of_title = says
             .asset
             .as_ref()

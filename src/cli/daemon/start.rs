@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::cli::signals;
 use crate::core::guard::Guard;
 use crate::core::time::Millis;
 use crate::node::Node;
@@ -22,26 +22,13 @@ fn elapsed_ms(since: Instant) -> Millis {
     Millis::try_from(since.elapsed().as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// Whether this process was started with a signal ignored. Where the system does not tell: no.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let bit = u32::try_from(signal - 1)
-        .ok()
-        .and_then(|at| 1_u64.checked_shl(at));
-    matches!((mask, bit), (Some(mask), Some(bit)) if mask & bit != 0)
-}
-
 /// Runs the node.
 ///
 /// # Errors
 /// It cannot start, or cannot go on.
 pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    // The end of its terminal ends it, too, unless it was started to outlive that (`nohup`).
-    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
+    for signal in signals::ending() {
         // A second signal ends the process at once.
         flag::register_conditional_shutdown(signal, 1, std::sync::Arc::clone(&stop))?;
         flag::register(signal, std::sync::Arc::clone(&stop))?;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::cli::signals::ending;
 use crate::core::chain::Chain;
 use crate::core::keys::PeerPublicKey;
 use crate::shell::files::config::{RecorderConfig, RecorderConnect, Variables};
@@ -50,7 +50,7 @@ enum Command {
         /// Where, if not in the files that the configuration names.
         prefix: Option<PathBuf>,
     },
-    /// Mine until SIGINT or SIGTERM; this is done without a command too.
+    /// Mine until SIGINT, SIGTERM or SIGHUP; this is done without a command too.
     Start,
 }
 
@@ -134,7 +134,7 @@ fn start(cli: &Cli) -> anyhow::Result<()> {
     };
     let _pidfile = config.pidfile.as_deref().map(PidFile::create).transpose()?;
     let _log = logging::start(&config.logging)?;
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals")?;
+    let mut signals = Signals::new(ending()).context("signals")?;
     log::info!(
         "recorderd {} on chain {}, {threads} threads, {} nodes, key {}",
         env!("CARGO_PKG_VERSION"),
