@@ -156,12 +156,8 @@ fn surfaces() -> BTreeSet<String> {
     let table = calls
         .split_once("const METHODS")
         .and_then(|(_, rest)| rest.split_once("];\n"));
-    for row in table.expect("the table of methods").0.lines().skip(1) {
-        let mut names = row.split('"').skip(1).step_by(2);
-        if let Some(service) = names.next() {
-            all.extend(names.map(|method| format!("{service}.{method}")));
-        }
-    }
+    let table = table.expect("the table of methods").0;
+    all.extend(table.split('"').skip(1).step_by(2).map(str::to_owned));
     let routes = text_of("src/shell/explorer/routes.rs");
     all.extend(quoted(&routes, ".route(\"").map(str::to_owned));
     let paths = text_of("src/shell/https/paths.rs");
