@@ -1,7 +1,7 @@
 //! A connection to a node's JSON-RPC service: TLS, one question and its answer at a time
 //! (`proto/rpc.md`, section 1). The node is known by the fingerprint of its certificate alone: the
 //! certificates are made by the nodes themselves. Never waits longer than it was told, never reads
-//! more than [`REPLY_MAX`].
+//! more than a bounded reply.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};

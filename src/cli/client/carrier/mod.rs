@@ -1,5 +1,5 @@
 //! What commands ask of a node, whichever way it is reached: over the ZeroMQ command protocol
-//! ([`peer`]) or over JSON-RPC ([`rpc`]). The results are the same as far as the two can tell.
+//! ([`OverPeer`]) or over JSON-RPC ([`OverRpc`]). The results are the same as far as the two can tell.
 //!
 //! | | command protocol | JSON-RPC |
 //! | --- | --- | --- |
