@@ -567,6 +567,9 @@ fn elsewhere(case: &Case) {
         let is_call = rpc::read(text.as_bytes()).is_ok_and(|envelope| envelope.call.is_ok());
         case.expect_value("exchange.request", &json!(true), &json!(is_call));
     }
+    if !is_listed(case) {
+        case.fail("name", "not in proto/live-cases.md");
+    }
     for field in ELSEWHERE {
         case.set_aside(field, "tested over its own transport");
     }
