@@ -129,8 +129,10 @@ fn issue_sets(
     asset_id: AssetId,
     quantity: u32,
     most: usize,
+    output: Output,
 ) -> anyhow::Result<Vec<Set>> {
     let base = first_nonce(SystemTime::now())?;
+    let mut progress = Progress::new(output);
     let mut sets = Vec::new();
     let mut set = Vec::new();
     for index in 0..u64::from(quantity) {
@@ -141,6 +143,7 @@ fn issue_sets(
             signature: Vec::new(),
         });
         record::sign(&mut issue, key)?;
+        progress.tell(|| format!("{index} of {quantity} issues are signed"));
         set.push(issue);
         if set.len() == most {
             sets.push(Set::of(std::mem::take(&mut set)));
@@ -267,11 +270,14 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
             chain.name
         );
     }
-    let sets = issue_sets(&key, owner, asset_id, args.quantity, chain.rules.issues_max)?;
+    let most = chain.rules.issues_max;
+    let sets = issue_sets(&key, owner, asset_id, args.quantity, most, output)?;
     let from = node.must_be_normal()?.height;
     let is_known = must_be_the_same(node, &fingerprint, &args.name, &metadata)?;
     let mut paid = Vec::new();
+    let mut progress = Progress::new(output);
     for set in &sets {
+        progress.tell(|| format!("{} of {} sets are sent", paid.len(), sets.len()));
         if !is_known {
             // With each set, so that an asset that ran out meanwhile is there again.
             node.register(&asset)?;
