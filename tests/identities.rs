@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use bitmarkd::core::keys::{Account, PrivateKey, Seed};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PHRASE: &str = "correct horse";
@@ -273,7 +273,10 @@ fn a_signature_is_right_for_its_file_and_account_alone() {
     let other = shown(&mut home.identity("new", "b"))["account"].clone();
     let file = home.write("letter.txt", "Dear Bob");
     let signed = shown(&mut home.sign(&file, "a"));
-    assert_eq!(signed["identity"], account);
+    assert_eq!(
+        (&signed["identity"], &signed["account"]),
+        (&json!("a"), &account)
+    );
     assert_eq!(signed["file_name"], file.to_str().unwrap());
     let signature = signed["signature"].as_str().unwrap();
     let check = |account: &Value, signature: &str| {

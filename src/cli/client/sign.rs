@@ -89,13 +89,13 @@ pub(super) fn sign(args: &SignArgs, output: Output) -> anyhow::Result<()> {
     // What is wrong with the file is known before anybody types.
     let bytes = content(&args.file, LONGEST)?;
     let network = args.network.as_deref().map(Network::read).transpose()?;
-    let key = args.signer.key(network.as_ref())?;
+    let (identity, key) = args.signer.named_key(network.as_ref())?;
     let account = key.account().context("this identity cannot sign")?;
     let signature = hex::encode(key.sign(&bytes));
     let name = args.file.to_string_lossy();
     output.show(
-        &json!({"identity": account, "file_name": name, "signature": signature}),
-        format!("identity {account}\nfile {name}\nsignature {signature}"),
+        &json!({"identity": identity, "file_name": name, "signature": signature, "account": account}),
+        format!("account {account}\nfile {name}\nsignature {signature}"),
     );
     Ok(())
 }
@@ -105,7 +105,7 @@ pub(super) fn check(args: &CheckArgs, output: Output) -> anyhow::Result<()> {
     let is_valid = args.account.verify(&bytes, &args.signature).is_ok();
     let account = args.account;
     let name = args.file.to_string_lossy();
-    let value = json!({"identity": account, "file_name": name, "valid": is_valid});
+    let value = json!({"account": account, "file_name": name, "valid": is_valid});
     if !is_valid {
         let message = format!("{name} was not signed so by {account}");
         return Err(Exit {

@@ -194,24 +194,30 @@ impl Signer {
     /// # Errors
     /// None was named, or it stays sealed.
     pub fn key(&self, network: Option<&Network>) -> anyhow::Result<PrivateKey> {
-        let kept = match (&self.identity, network) {
-            (None, None) => Settings::of_user()?.identity,
-            (name, _) => name.clone(),
-        };
-        match (&kept, network) {
-            (Some(name), _) => Ok(self.place.opened(name, "sign")?.secret.key()),
+        self.named_key(network).map(|(_, key)| key)
+    }
+
+    /// The same, with its name.
+    ///
+    /// # Errors
+    /// See [`Signer::key`].
+    pub fn named_key(&self, network: Option<&Network>) -> anyhow::Result<(String, PrivateKey)> {
+        let name = match (&self.identity, network) {
+            (Some(name), _) => name.clone(),
             (None, Some(network)) => {
                 let entry = &network.identity;
                 let pass_phrase = secrets::of_file(&entry.passphrase_file)?;
                 let secret = File::read(&entry.file)?
                     .open(&pass_phrase)
                     .with_context(|| entry.file.display().to_string())?;
-                Ok(secret.key())
+                return Ok((entry.name.clone(), secret.key()));
             }
-            (None, None) => bail!(
-                "who signs? give --identity NAME (`identity new` makes one), or keep one with `setup`"
-            ),
-        }
+            (None, None) => Settings::of_user()?.identity.context(
+                "who signs? give --identity NAME (`identity new` makes one), or keep one with `setup`",
+            )?,
+        };
+        let key = self.place.opened(&name, "sign")?.secret.key();
+        Ok((name, key))
     }
 }
 
