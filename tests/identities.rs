@@ -342,6 +342,7 @@ fn an_external_program_that_fails_or_says_too_much_or_nothing_is_told() {
         ("exit 7", "gave no pass phrase: exit status: 7"),
         ("echo half; exit 1", "gave no pass phrase: exit status: 1"),
         ("true", "gave an empty pass phrase"),
+        ("sleep 20 & echo phrase", "left its output open"),
         ("exec yes", "longer than 4096 bytes"),
         ("printf '\\377'", "not text in UTF-8"),
         ("echo wrong", "wrong pass phrase"),

@@ -491,11 +491,57 @@ fn after_setup_neither_node_nor_identity_need_be_named() {
     assert!(text(&signed, "signature").len() == 128, "{signed}");
     assert_eq!(text(&made, "name"), "bob");
     assert!(error(&program(&setup)).contains("never overwritten"));
-    // The chain that was written down is the one that is asked for.
+    // A folder of its own is kept as well, and what cannot be kept makes nothing.
     let settings = play.folder.path().join("bitmark-cli/client.toml");
+    let first = std::fs::read_to_string(&settings).unwrap();
+    std::fs::remove_file(&settings).unwrap();
+    let other = play.folder.path().join("alt");
+    let setup = ["setup", "ann", "--rpc", &address, "--identities"];
+    let setup = [&setup[..], &[other.to_str().unwrap()]].concat();
+    let lines = [&setup[..], &["--description", "a\nb"]].concat();
+    assert_eq!(program(&lines).status.code(), Some(2));
+    std::fs::create_dir(&settings).unwrap();
+    assert!(!program(&setup).status.success());
+    assert!(!other.join("ann.json").exists());
+    std::fs::remove_dir(&settings).unwrap();
+    result(&program(&setup));
+    let signed = result(&program(&["sign", file.to_str().unwrap()]));
+    assert_eq!(signed["identity"], "ann");
+    std::fs::write(&settings, first).unwrap();
+    // The chain that was written down is the one that is asked for.
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text.replace("local", "devnet")).unwrap();
     assert!(error(&program(&["peer", "height"])).contains("of chain local, not devnet"));
+}
+
+#[test]
+fn a_command_line_of_the_nodes_making_is_never_shown() {
+    let play = Play::new(|method, argument| {
+        Ok(match method {
+            "Assets.Get" => json!({"assets": [{"record": "", "confirmed": false, "data": null}]}),
+            "Bitmarks.Create" if argument["issues"].is_null() => json!({}),
+            "Bitmarks.Create" => {
+                let (_, _, pay_id) = issue_of(argument);
+                let payment = json!({"currency": "", "address": "x'; touch y; : '", "amount": "1"});
+                json!({"payId": pay_id, "payNonce": "d1cc53a056227402", "difficulty": "f".repeat(64), "payments": {"": [payment]}})
+            }
+            _ => normal(),
+        })
+    });
+    let create = ["create", "--name", "a", "--fingerprint", "f", "--payment"];
+    let output = play.sign(&create);
+    assert!(output.stdout.is_empty() || !String::from_utf8_lossy(&output.stdout).contains("touch"));
+    assert!(error(&output).contains("the node wants to be paid in"));
+}
+
+#[test]
+fn the_argument_of_a_call_keeps_its_digits() {
+    let play = Play::new(|_, _| Ok(normal()));
+    let argument = " {\"count\": 18446744073709551616} ";
+    play.run(&["call", "Node.List", argument]);
+    assert!(play.requests()[1].contains("{\"count\": 18446744073709551616}"));
+    let told = error(&play.run(&["call", "Node.List", "{"]));
+    assert!(told.contains("a JSON object"), "{told}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `call`: any method of JSON-RPC with any argument, for what no other command asks.
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::Output;
 use super::target::Target;
@@ -19,10 +19,11 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let argument: Value = serde_json::from_str(&args.argument)
+    // Sent as it was written: numbers keep all their digits.
+    serde_json::from_str::<IgnoredAny>(&args.argument)
         .context("the argument is a JSON object, as {\"count\": 10}")?;
     let mut node = args.target.rpc(output)?;
-    let result = node.call(&args.method, &argument.to_string())?;
+    let result = node.call(&args.method, args.argument.trim())?;
     output.show(&result, serde_json::to_string_pretty(&result)?);
     Ok(())
 }

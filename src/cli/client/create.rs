@@ -11,11 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sha3::{Digest as _, Sha3_512};
 
+use super::Output;
 use super::carrier::{Carrier, Issued, Registration, Wait};
 use super::identity::Signer;
 use super::progress::Progress;
 use super::target::Target;
-use super::{Output, wallet};
+use super::wallet::{Bill, Fees};
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::{Account, PrivateKey};
 use crate::core::mining::proof::{ClientNonce, NonceSearch, expected_attempts};
@@ -66,6 +67,8 @@ struct Set {
 /// How a set was paid for, or is to be.
 struct Paid {
     pay_id: PayId,
+    /// How many issues.
+    count: usize,
     issued: Issued,
     nonce: Option<ClientNonce>,
     /// What the node said of the proof.
@@ -178,10 +181,19 @@ impl Paid {
             .map(|nonce| hex::encode(nonce.as_bytes()));
         value["submittedNonce"] = json!(nonce.unwrap_or_default());
         value["proofStatus"] = json!(self.status);
-        if self.nonce.is_none() {
-            wallet::enter(value, &self.pay_id, &self.issued.payments, testing)?;
+        if let Some(bill) = self.bill(testing)? {
+            bill.enter(value);
         }
         Ok(())
+    }
+
+    /// What is to be paid in coins, if it was not paid by work.
+    fn bill(&self, testing: bool) -> anyhow::Result<Option<Bill>> {
+        if self.nonce.is_some() {
+            return Ok(None);
+        }
+        let fees = Fees::Issues(self.count);
+        Bill::read(self.pay_id, &self.issued.payments, fees, testing)
     }
 }
 
@@ -197,11 +209,12 @@ fn pay_for(
     if by_coins {
         if issued.payments.is_null() {
             bail!(
-                "the node names no fees for these bitmarks: the asset must be confirmed, and the node asked over JSON-RPC; leave out --payment, and the proof of work pays"
+                "the node names no fees: they are paid in coins only when the asset is confirmed. The bitmarks wait at the node under payment id {pay_id}; create them without --payment, and the proof of work pays"
             );
         }
         return Ok(Paid {
             pay_id,
+            count: set.ids.len(),
             issued,
             nonce: None,
             status: "NotFound".to_owned(),
@@ -214,6 +227,7 @@ fn pay_for(
     }
     Ok(Paid {
         pay_id,
+        count: set.ids.len(),
         issued,
         nonce: Some(nonce),
         status,
@@ -272,6 +286,11 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     }
     let most = chain.rules.issues_max;
     let sets = issue_sets(&key, owner, asset_id, args.quantity, most, output)?;
+    if args.payment && !node.knows_assets() {
+        bail!(
+            "--payment needs JSON-RPC: the command protocol does not tell fees; nothing was sent"
+        );
+    }
     let from = node.must_be_normal()?.height;
     let is_known = must_be_the_same(node, &fingerprint, &args.name, &metadata)?;
     let mut paid = Vec::new();
@@ -296,11 +315,7 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     lines.extend(ids.iter().map(|id| format!("issue {id}")));
     if args.payment {
         for paid in &paid {
-            lines.push(wallet::text(
-                &paid.pay_id,
-                &paid.issued.payments,
-                chain.testing,
-            )?);
+            lines.extend(paid.bill(chain.testing)?.map(|bill| bill.text()));
         }
         if paid.len() > 1 {
             let mut all = Vec::new();

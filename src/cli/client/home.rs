@@ -9,9 +9,11 @@ use anyhow::Context as _;
 /// # Errors
 /// The user has no folder.
 pub fn folder() -> anyhow::Result<PathBuf> {
-    let base = std::env::var_os("XDG_CONFIG_HOME")
+    // An empty one is none.
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = given("XDG_CONFIG_HOME")
         .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
+        .or_else(|| given("HOME").map(|home| Path::new(&home).join(".config")))
         .context("neither HOME nor XDG_CONFIG_HOME says where your files are")?;
     Ok(base.join("bitmark-cli"))
 }

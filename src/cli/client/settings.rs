@@ -17,6 +17,8 @@ const FILE: &str = "client.toml";
 pub struct Settings {
     /// Who signs.
     pub identity: Option<String>,
+    /// Folder of the identities.
+    pub identities: Option<PathBuf>,
     /// The node's network.
     pub chain: Option<String>,
     /// The node's client service, `HOST:PORT`.

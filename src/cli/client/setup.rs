@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::carrier::pins;
-use super::identity::{New, Place};
+use super::identity::{self, New, Place};
 use super::settings::{self, Settings};
 use super::target::chain_named;
 use super::{Output, arguments};
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "HEX", requires = "connect", value_parser = arguments::public_key)]
     server_key: Option<PeerPublicKey>,
     /// What the identity is for, in a line.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = identity::description)]
     description: Option<String>,
     /// File with its key, - for standard input, in place of a fresh one; see `identity new`.
     #[arg(long, value_name = "FILE")]
@@ -73,16 +73,20 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         key_file: args.key_file.as_deref(),
         place: &args.place,
     };
-    let (account, file) = identity.make()?;
     let settings = Settings {
         identity: Some(args.name.clone()),
+        identities: args.place.named_folder()?,
         chain: Some(chain.name.to_owned()),
         rpc: args.rpc.clone(),
         pin: args.pin.clone(),
         connect: args.connect.clone(),
         server_key: args.server_key.as_ref().map(ToString::to_string),
     };
+    // First: where they cannot be kept no identity is made.
     settings.create(&path)?;
+    let (account, file) = identity.make().inspect_err(|_| {
+        let _ = std::fs::remove_file(&path);
+    })?;
     output.show(
         &json!({"name": args.name, "account": account, "file": file, "settings": path}),
         format!(

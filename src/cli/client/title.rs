@@ -314,6 +314,12 @@ fn shown(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// In quotes, with everything escaped that could end them, move the reader's cursor or turn the
+/// direction of what follows: nobody makes a sentence of ours with a name.
+fn quoted(bytes: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(bytes))
+}
+
 fn date(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(
@@ -375,7 +381,7 @@ fn sentence(sound: &Sound, known: &Known, of_file: bool) -> String {
     let says = sound.says();
     let chain = sound.title().chain.name;
     let what = match (&says.asset, says.item) {
-        (Some(asset), _) => format!("a bitmark of \"{}\"", shown(&asset.name)),
+        (Some(asset), _) => format!("a bitmark of {}", quoted(&asset.name)),
         (None, Item::Block(number)) => format!("block {number} itself, with the fees it earns"),
         (None, Item::Asset(_)) => "a bitmark".to_owned(),
     };
@@ -389,11 +395,15 @@ fn sentence(sound: &Sound, known: &Known, of_file: bool) -> String {
     }];
     lines.push(way(says));
     if let Some(asset) = &says.asset {
-        lines.push(format!("  fingerprint  {}", shown(&asset.fingerprint)));
+        lines.push(format!("  fingerprint    {}", quoted(&asset.fingerprint)));
+        lines.push(format!("  registered by  {}", asset.registrant));
         for (key, value) in metadata::pairs(&asset.metadata).unwrap_or_default() {
-            lines.push(format!("  {}: {}", shown(key), shown(value)));
+            lines.push(format!(
+                "  metadata       {}: {}",
+                quoted(key),
+                quoted(value)
+            ));
         }
-        lines.push(format!("  registered by {}", asset.registrant));
     }
     if of_file {
         lines.push("The file that you gave has this very fingerprint.".to_owned());

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::carrier::{Carrier, Wait};
 use super::identity::Signer;
 use super::target::Target;
-use super::{Output, arguments, wallet};
+use super::wallet::{Bill, Fees};
+use super::{Output, arguments};
 use crate::core::currency::{Currency, Payments, payments};
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::{Account, PrivateKey};
@@ -179,19 +180,24 @@ fn send(node: &mut dyn Carrier, transfer: &Record) -> anyhow::Result<(Value, Str
     let (id, pay_id) = (TxId::of(&packed), PayId::of([packed.as_slice()]));
     let testing = node.chain().testing;
     let mut value = json!({"transferId": id, "payId": pay_id});
-    wallet::enter(&mut value, &pay_id, &payments, testing)?;
+    let bill = Bill::read(pay_id, &payments, Fees::Transfer, testing)?;
+    if let Some(bill) = &bill {
+        bill.enter(&mut value);
+    }
     value["txId"] = json!(id);
     value["packed"] = json!(hex::encode(packed));
-    let text = if payments.is_null() {
-        format!(
+    let text = match bill {
+        Some(bill) => format!(
+            "accepted: transfer {id}\nIt is mined once its fee was paid.\n{}",
+            bill.text()
+        ),
+        None if node.knows_assets() => format!("accepted: transfer {id}"),
+        None => format!(
             "received: transfer {id}\nwhether it is accepted, the protocol does not tell: another transfer of the same \
              bitmark may have come first.\nIt is mined once its fee was paid under payment id {pay_id}; do not pay \
              real coins before the node shows it as pending\n\
              (in a test network: bitmark-cli status {id}, then pay --simulate {pay_id}, both with --network DIR)"
-        )
-    } else {
-        let fees = wallet::text(&pay_id, &payments, testing)?;
-        format!("accepted: transfer {id}\nIt is mined once its fee was paid.\n{fees}")
+        ),
     };
     Ok((value, text))
 }

@@ -102,7 +102,7 @@ enum IdentityCommand {
     },
 }
 
-fn description(text: &str) -> Result<String, String> {
+pub(super) fn description(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) || text.chars().count() > DESCRIPTION_MAX {
         return Err(format!(
             "a line of {DESCRIPTION_MAX} characters at most is wanted"
@@ -150,9 +150,18 @@ pub fn fresh_seed(testing: bool) -> Seed {
 }
 
 impl Place {
+    /// The folder that was named, in full.
+    pub(super) fn named_folder(&self) -> anyhow::Result<Option<PathBuf>> {
+        let folder = self.identities.as_ref().map(std::path::absolute);
+        folder.transpose().context("--identities")
+    }
+
     fn folder(&self) -> anyhow::Result<PathBuf> {
         if let Some(folder) = &self.identities {
             return Ok(folder.clone());
+        }
+        if let Some(folder) = Settings::of_user()?.identities {
+            return Ok(folder);
         }
         let folder = home::folder().context("where are the identities? give --identities DIR")?;
         Ok(folder.join("identities"))

@@ -6,6 +6,8 @@ use std::io::{Read, stdin};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
@@ -14,6 +16,10 @@ use zeroize::Zeroizing;
 const SHORTEST: usize = 8;
 /// Longest text that holds a pass phrase or a key, in bytes.
 const LONGEST: usize = 4096;
+/// How often an external program is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long its output may stay open when it has ended.
+const GRACE: Duration = Duration::from_secs(1);
 /// The environment variable that may hold the pass phrase.
 const VARIABLE: &str = "BITMARK_PASSPHRASE";
 /// The environment variable that may hold a new pass phrase.
@@ -108,6 +114,7 @@ fn prompted(text: &str, option: &str, variable: &str) -> anyhow::Result<Zeroizin
 
 fn of_variable(name: &str) -> anyhow::Result<Option<Zeroizing<String>>> {
     match std::env::var(name) {
+        Ok(text) if text.len() > LONGEST => bail!("{name} is longer than {LONGEST} bytes"),
         Ok(text) => Ok(Some(Zeroizing::new(text))),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => bail!("{name} is not text in UTF-8"),
@@ -165,15 +172,30 @@ fn of_agent(
         .stdout(Stdio::piped())
         .spawn()
         .with_context(place)?;
-    let said = match child.stdout.take() {
-        Some(output) => bounded(output, LONGEST),
-        None => Err(anyhow::anyhow!("it has no output")),
+    let output = child.stdout.take().context("it has no output")?;
+    let (say, hear) = mpsc::channel();
+    std::thread::spawn(move || say.send(bounded(output, LONGEST)));
+    let (mut said, mut grace) = (None, GRACE);
+    let status = loop {
+        if said.is_none() {
+            said = hear.recv_timeout(LOOK).ok();
+        }
+        if matches!(said, Some(Err(_))) {
+            // It may still be writing.
+            let _ = child.kill();
+        }
+        match (&said, child.try_wait().with_context(place)?) {
+            (Some(_), Some(status)) => break status,
+            // Whoever it left behind may keep its output open for ever.
+            (None, Some(_)) if grace.is_zero() => {
+                bail!("{} ended and left its output open", program.display())
+            }
+            (None, Some(_)) => grace = grace.saturating_sub(LOOK),
+            (Some(_), None) => std::thread::sleep(LOOK),
+            (None, None) => {}
+        }
     };
-    if said.is_err() {
-        // It may still be writing.
-        let _ = child.kill();
-    }
-    let status = child.wait().with_context(place)?;
+    let said = said.context("it said nothing")?;
     let said = said.with_context(place)?;
     if !status.success() {
         bail!("{} gave no pass phrase: {status}", program.display());
