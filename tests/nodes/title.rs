@@ -92,6 +92,15 @@ fn a_title_proved_at_a_node_is_verified_without_one_and_never_once_changed() {
     let wrong = format!("2={}", "00".repeat(32));
     refused(&title, &["--known", &wrong], "not the one that is known");
 
+    // A known block above the title, and two of one number, are refused: it may be of any chain.
+    let above = format!("99={}", "00".repeat(32));
+    refused(&title, &["--known", &above], "made since");
+    refused(
+        &title,
+        &["--known", &known, "--known", &wrong],
+        "one block of each number",
+    );
+
     let nowhere = stage.client_output(0, &["prove", &"00".repeat(32)]);
     assert_eq!(nowhere.status.code(), Some(1));
     let error = String::from_utf8_lossy(&nowhere.stderr).into_owned();

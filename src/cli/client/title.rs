@@ -47,7 +47,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     fingerprint_of: Option<PathBuf>,
     /// A block that you know to be of the chain, with the digest that `peer hash` prints; may be
-    /// repeated. It saves the work below it and makes a false chain impossible up to it.
+    /// repeated. It saves the work below it and makes a false chain impossible up to it; a title
+    /// that ends below it is refused.
     #[arg(long, value_name = "NUMBER=DIGEST", value_parser = known)]
     known: Vec<(u64, BlockDigest)>,
 }
@@ -162,6 +163,9 @@ fn made(args: &ProveArgs, output: Output) -> anyhow::Result<Sound> {
     if height < 2 {
         bail!("the node has no block yet");
     }
+    if let Some(known) = args.from_known.filter(|known| *known > height) {
+        bail!("--from-known {known}: the node's height is {height}");
+    }
     let mut progress = Progress::new(output);
     let tip = node.digest(height)?;
     let found = find(&node, height, tip, &args.txid, &mut progress)?;
@@ -269,11 +273,26 @@ fn compute(sound: &Sound, known: &Known, output: Output) -> Result<usize, TitleE
     }
 }
 
+/// The known blocks, each once.
+fn one_each(given: &[(u64, BlockDigest)]) -> anyhow::Result<Known> {
+    let mut known = Known::new();
+    for (number, digest) in given {
+        if *number == 0
+            || known
+                .insert(*number, *digest)
+                .is_some_and(|other| other != *digest)
+        {
+            bail!("--known {number}: there is one block of each number, from 1 on");
+        }
+    }
+    Ok(known)
+}
+
 pub(super) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<()> {
     let text = text_of(args)?;
     let refused = || "this title does NOT hold".to_owned();
     let sound = title::read(&text).with_context(refused)?;
-    let known = args.known.iter().copied().collect();
+    let known = one_each(&args.known)?;
     let count = sound.work(&known).with_context(refused)?.len();
     if sound.title().chain.digest.memory_kib > 1024 {
         output.note(format!(
@@ -298,6 +317,11 @@ pub(super) fn verify(args: &VerifyArgs, output: Output) -> anyhow::Result<()> {
     }
     let mut value = in_json(&sound);
     value["digests"] = count.into();
+    // What it hangs on: the highest known block, or the chain's first.
+    let hangs_on = known.last_key_value();
+    let (number, digest) =
+        hangs_on.map_or((1, sound.title().chain.genesis_digest), |(n, d)| (*n, *d));
+    value["hangsOn"] = json!({"block": number, "digest": digest});
     value["fingerprintOf"] = json!(args.fingerprint_of);
     output.show(
         &value,
@@ -436,5 +460,17 @@ fn way(says: &Says) -> String {
             "It was issued to {} in block {} and passed on {many} times; this owner has had it {since}.",
             says.issued_to, says.issued_in
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_never_makes_a_sentence_of_ours() {
+        assert_eq!(quoted(b"A\" belongs to B"), "\"A\\\" belongs to B\"");
+        let turned = quoted("x\u{202e}y\u{2066}z\u{2028}\u{1b}[1m".as_bytes());
+        assert!(turned.is_ascii(), "{turned}");
     }
 }

@@ -50,6 +50,16 @@ pub enum TitleError {
     /// A block that is another than the one that is known.
     #[error("block {0} of this title is not the one that is known: this is not the same chain")]
     NotKnown(u64),
+    /// It ends below a block that is known, so that nothing can be said about its chain.
+    #[error(
+        "the title ends at block {height}, below block {known} that you know: ask for a title that was made since"
+    )]
+    EndsBelow {
+        /// The last header.
+        height: u64,
+        /// The known block.
+        known: u64,
+    },
     /// No header is linked to a known one.
     #[error(
         "the title begins at block {first} and ends at block {height}, and no block from {below} on is known here: \

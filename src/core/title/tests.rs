@@ -315,8 +315,21 @@ fn a_known_block_saves_digests_and_must_be_the_same() {
         assert_eq!(count(&short, &world.known(from)), Ok(5));
         assert!(verified(&short.to_text(), &world.known(from)).is_ok());
     }
-    let beyond: Known = [(8, BlockDigest([0; 32]))].into();
-    assert_eq!(count(&whole, &beyond), Ok(6));
+}
+
+#[test]
+fn a_title_that_ends_below_a_known_block_says_nothing_about_its_chain() {
+    let world = world();
+    let whole = world.made(&TxId::of(&last()), None).unwrap();
+    let mut known = world.known(7);
+    assert!(whole.work(&known).is_ok());
+    known.insert(9, BlockDigest([7; 32]));
+    let below = TitleError::EndsBelow {
+        height: 7,
+        known: 9,
+    };
+    assert_eq!(whole.work(&known).err(), Some(below.clone()));
+    assert_eq!(verified(&whole.to_text(), &known).err(), Some(below));
 }
 
 #[test]

@@ -51,8 +51,14 @@ impl Sound {
     ///
     /// # Errors
     /// [`TitleError::NotKnown`] where a known block is another here, [`TitleError::NotAnchored`]
-    /// where no known block is among these.
+    /// where no known block is among these, [`TitleError::EndsBelow`] where one is above them.
     pub fn work(&self, known: &Known) -> Result<Vec<Task<'_>>, TitleError> {
+        let height = self.says.height;
+        // Who knows a block above asks for a title that reaches it: a shorter one may be of any
+        // chain.
+        if let Some((&known, _)) = known.range(height.saturating_add(1)..).next() {
+            return Err(TitleError::EndsBelow { height, known });
+        }
         let genesis = (1, self.title.chain.genesis_digest);
         let mut highest = None;
         let own = known.iter().map(|(number, digest)| (*number, *digest));
@@ -66,7 +72,6 @@ impl Sound {
                 None => {}
             }
         }
-        let height = self.says.height;
         let Some(highest) = highest else {
             return Err(TitleError::NotAnchored {
                 below: self.title.first.saturating_sub(1),
