@@ -5,6 +5,7 @@ mod counted;
 mod crowd;
 mod https;
 mod node;
+mod peer;
 mod program;
 mod rpc;
 mod speaker;

@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use bitmarkd::cli::client::identity;
 use bitmarkd::core::block::Target;
+use bitmarkd::core::currency::{Currency, Payments, payments};
 use bitmarkd::core::id::{AssetId, PayId, PayNonce, TxId};
 use bitmarkd::core::keys::{Account, PrivateKey, Seed};
 use bitmarkd::core::mining::proof::NonceSearch;
-use bitmarkd::core::record::{self, BitmarkIssue, Record};
+use bitmarkd::core::record::{
+    self, BitmarkIssue, BitmarkTransferUnratified, BlockFoundation, Record,
+};
 use bitmarkd::shell::rpc::Settings;
 use serde_json::{Value, json};
 
@@ -576,4 +579,209 @@ fn answers_that_are_none_and_nodes_that_lie_are_told() {
     // The peer service is needed for what JSON-RPC has no method for.
     assert!(error(&play.run(&["peer", "block", "2"])).contains("--connect"));
     let _ = Client::new(play.stage.v4, &[]).unwrap();
+}
+
+/// A node that shows this provenance for anything.
+fn with_provenance(data: Value) -> Play {
+    Play::new(move |method, _| {
+        Ok(match method {
+            "Bitmark.Provenance" => json!({"data": data}),
+            "Transaction.Status" => json!({"status": "Confirmed"}),
+            _ => normal(),
+        })
+    })
+}
+
+/// A step of a provenance, of a record that the identity `second` signs.
+fn step_of(record: &mut Record, block: u64, is_owner: bool) -> Value {
+    let id = TxId::of(&record::sign(record, &PrivateKey::from_seed(&seed("second"))).unwrap());
+    let data: Value = serde_json::from_str(&record.to_json()).unwrap();
+    json!({"record": record.type_name(), "isOwner": is_owner, "txId": id, "inBlock": block, "data": data})
+}
+
+fn foundation() -> Value {
+    let addresses = [
+        (
+            Currency::Bitcoin,
+            b"msxN7C7cRNgbgyUzt3EcvrpmWXc59sZVN4".to_vec(),
+        ),
+        (
+            Currency::Litecoin,
+            b"mjPkDNakVA4w4hJZ6WF7p8yKUV2merhyCM".to_vec(),
+        ),
+    ];
+    let mut record = Record::BlockFoundation(BlockFoundation {
+        version: payments::VERSION,
+        payments: Payments(addresses.into()),
+        owner: account("second"),
+        nonce: 1,
+        signature: Vec::new(),
+    });
+    step_of(&mut record, 2, true)
+}
+
+fn issued() -> Value {
+    let mut record = Record::BitmarkIssue(BitmarkIssue {
+        asset_id: AssetId([3; 64]),
+        owner: account("second"),
+        nonce: 1,
+        signature: Vec::new(),
+    });
+    step_of(&mut record, 2, true)
+}
+
+#[test]
+fn a_block_that_nobody_signed_or_that_no_node_has_is_not_shown() {
+    let told = |step: &Value| {
+        let play = with_provenance(json!([step]));
+        error(&play.run(&["provenance", text(step, "txId")]))
+    };
+    let honest = foundation();
+    let shown = with_provenance(json!([honest])).run(&["provenance", text(&honest, "txId")]);
+    assert_eq!(result(&shown)[0]["type"], "BlockFoundation");
+    let mut unsigned = honest.clone();
+    unsigned["data"]["signature"] = json!("00".repeat(64));
+    let said = told(&unsigned);
+    assert!(said.contains("not signed by its owner"), "{said}");
+    let mut above = honest.clone();
+    above["inBlock"] = json!(u64::MAX);
+    assert!(told(&above).contains("above its height 7"));
+    above["inBlock"] = json!(0);
+    assert!(told(&above).contains("in no block"));
+    // A transfer of bitmarks does not follow it, whoever signs.
+    let mut transfer = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
+        link: text(&honest, "txId").parse().unwrap(),
+        escrow: None,
+        owner: account("second"),
+        signature: Vec::new(),
+    });
+    let transfer = step_of(&mut transfer, 3, true);
+    let mut before = honest;
+    before["isOwner"] = json!(false);
+    let play = with_provenance(json!([transfer, before]));
+    let said = error(&play.run(&["provenance", text(&transfer, "txId")]));
+    assert!(said.contains("may not follow BlockFoundation"), "{said}");
+}
+
+#[test]
+fn a_block_and_a_bitmark_are_each_passed_on_by_their_own_command() {
+    let to = account("miner").to_string();
+    let (block, bitmark) = (foundation(), issued());
+    let play = with_provenance(json!([block]));
+    let id = text(&block, "txId");
+    let said = error(&play.sign(&["transfer", id, "--to", &to, "--unratified"]));
+    assert!(said.contains("`block-transfer` passes it on"), "{said}");
+    let addresses = [
+        "--bitcoin",
+        "msxN7C7cRNgbgyUzt3EcvrpmWXc59sZVN4",
+        "--litecoin",
+        "mjPkDNakVA4w4hJZ6WF7p8yKUV2merhyCM",
+    ];
+    let give = |id: &str| {
+        let give = ["block-transfer", id, "--to", &to];
+        [&give[..], &addresses]
+            .concat()
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let own = give(id);
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    assert!(result(&play.sign(&own))["blockTransfer"].is_string());
+    let play = with_provenance(json!([bitmark]));
+    let own = give(text(&bitmark, "txId"));
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let said = error(&play.sign(&own));
+    assert!(said.contains("a bitmark, not a block"), "{said}");
+}
+
+#[test]
+fn pages_that_do_not_go_on_come_to_an_end() {
+    let entry = json!({"n": "1", "txId": TxId([1; 32]), "issue": TxId([2; 32]), "item": "Block", "blockNumber": 2});
+    let play = |count: usize, step: u64, honest_pages: u64| {
+        let entry = entry.clone();
+        Play::new(move |method, argument| {
+            if method != "Owner.Bitmarks" {
+                return Ok(normal());
+            }
+            let start: u64 = text(argument, "start").parse().unwrap();
+            let is_last = start >= honest_pages * 100;
+            let count = if is_last { count } else { 100 };
+            let step = if is_last { step } else { 100 };
+            Ok(
+                json!({"next": (start + step).to_string(), "data": vec![entry.clone(); count], "tx": {}}),
+            )
+        })
+    };
+    let owner = account("second").to_string();
+    let owned = ["owned", owner.as_str()];
+    let honest = result(&play(7, 7, 2).run(&owned));
+    assert_eq!(honest.as_array().unwrap().len(), 207);
+    assert!(error(&play(101, 101, 0).run(&owned)).contains("101 entries at once"));
+    for step in [0, 1, 99] {
+        let said = error(&play(100, step, 1).run(&owned));
+        assert!(said.contains("pages do not go on"), "{said}");
+    }
+}
+
+#[test]
+fn texts_of_a_node_are_shown_on_one_line_and_move_nothing_on_the_terminal() {
+    const TEXT: &str = "\u{1b}[31mred\u{202e}\r\nfake line";
+    const SHOWN: &str = "\\u{1b}[31mred\\u{202e}\\r\\nfake line";
+    let id = TxId([1; 32]).to_string();
+    let program = |play: &Play, arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
+            .args(arguments)
+            .args(["--rpc", &play.stage.v4.to_string()])
+            .env("XDG_CONFIG_HOME", play.folder.path())
+            .output()
+            .unwrap();
+        let (out, err) = (output.stdout, output.stderr);
+        let all = String::from_utf8([out, err].concat()).unwrap();
+        assert!(!all.contains(['\u{1b}', '\r', '\u{202e}']), "{all:?}");
+        assert!(!all.contains("\nfake line"), "{all:?}");
+        all
+    };
+    let play = Play::new(|method, _| match method {
+        "Node.Info" => {
+            Ok(json!({"chain": "local", "mode": "Normal", "blocks": 7, "version": TEXT}))
+        }
+        "Transaction.Status" => Ok(json!({"status": TEXT})),
+        _ => Err(TEXT.to_owned()),
+    });
+    for arguments in [
+        &["peer", "info"][..],
+        &["status", &id],
+        &["provenance", &id],
+        &["status", &id, "--verbose"],
+    ] {
+        let all = program(&play, arguments);
+        assert!(all.contains(SHOWN), "{arguments:?}: {all}");
+    }
+    let play = Play::new(|_, _| Ok(json!({"chain": TEXT})));
+    let all = program(&play, &["peer", "info"]);
+    assert!(all.contains("is no chain") && all.contains(SHOWN), "{all}");
+    let long = "x".repeat(100_000);
+    let play = Play::new(move |_, _| Err(long.clone()));
+    assert!(program(&play, &["peer", "info"]).len() < 10_000);
+}
+
+#[test]
+fn the_certificate_of_the_settings_holds_whoever_names_their_node() {
+    let play = Play::new(|_, _| Ok(normal()));
+    let folder = play.folder.path().join("bitmark-cli");
+    std::fs::create_dir_all(&folder).unwrap();
+    let pin = "11".repeat(32);
+    let settings = |address: &str| {
+        let text = format!("rpc = \"{address}\"\npin = \"{pin}\"\n");
+        std::fs::write(folder.join("client.toml"), text).unwrap();
+    };
+    let port = play.stage.v4.port();
+    settings(&format!("127.0.0.1:0{port}"));
+    let said = error(&play.run(&["peer", "height"]));
+    assert!(said.contains("nothing was sent"), "{said}");
+    assert_eq!(play.requests(), [""; 0]);
+    // Another address is another node.
+    settings("127.0.0.1:1");
+    assert_eq!(result(&play.run(&["peer", "height"]))["height"], 7);
 }

@@ -1,11 +1,15 @@
 //! Reading a node's chain block by block.
 
+use anyhow::{Context as _, ensure};
+
 use super::target::Node;
 use crate::core::block::dump::ShownRecord;
 use crate::core::block::{HEADER_BYTES, Header, crc, foundation_id};
 use crate::core::chain::Chain;
 use crate::core::id::{PayNonce, TxId};
-use crate::core::record::Record;
+use crate::core::record::{Record, merkle};
+use crate::core::time::UnixSeconds;
+use crate::core::title;
 
 /// A record of a block.
 #[derive(Debug, Clone)]
@@ -37,6 +41,32 @@ pub fn records(chain: &Chain, packed: &[u8]) -> anyhow::Result<Vec<InBlock>> {
         rest = left;
     }
     Ok(all)
+}
+
+/// The header of a node's block and its records, which are those that the header claims.
+///
+/// # Errors
+/// It is no block, or has other records.
+pub fn checked(chain: &Chain, packed: &[u8]) -> anyhow::Result<(Header, Vec<InBlock>)> {
+    let (header, _) = Header::unpack(packed)?;
+    let number = header.number;
+    let wrong = || format!("the node's block {number}");
+    header.check(chain, UnixSeconds::MAX).with_context(wrong)?;
+    let records: Vec<InBlock> = title::split(chain, packed)
+        .with_context(wrong)?
+        .into_iter()
+        .map(|(record, bytes)| InBlock {
+            block: number,
+            id: TxId::of(bytes),
+            record,
+        })
+        .collect();
+    let leaves: Vec<TxId> = records.iter().map(|found| found.id).collect();
+    ensure!(
+        merkle::root(&leaves) == header.merkle_root,
+        "the node's block {number} has other records than its header claims"
+    );
+    Ok((header, records))
 }
 
 /// The records of a packed block as its JSON form shows them.
@@ -71,10 +101,12 @@ pub fn pay_nonce(node: &Node) -> anyhow::Result<PayNonce> {
 }
 
 /// Looks for records from the newest block down, each under the id by which it is linked to;
-/// `visit` says when it has seen enough.
+/// `visit` says when it has seen enough. The headers hang together: each has the work that it
+/// claims in the digest which the one above gives it, and the lowest hangs on the chain's first
+/// block. No digest is computed: that takes half a second each.
 ///
 /// # Errors
-/// No answer, or a block that is none.
+/// No answer, or a block that is none or has no place there.
 pub fn walk_down(node: &Node, mut visit: impl FnMut(InBlock) -> bool) -> anyhow::Result<u64> {
     let height = node.height()?;
     if height < 2 {
@@ -83,7 +115,12 @@ pub fn walk_down(node: &Node, mut visit: impl FnMut(InBlock) -> bool) -> anyhow:
     let mut digest = node.digest(height)?;
     for number in (2..=height).rev() {
         let packed = node.block(number)?;
-        for mut found in records(node.chain(), &packed)?.into_iter().rev() {
+        let (header, records) = checked(node.chain(), &packed)?;
+        ensure!(
+            header.proves(&digest),
+            "the digest that the node gives of its block {number} does not have the work in it that the header claims"
+        );
+        for mut found in records.into_iter().rev() {
             if matches!(found.record, Record::BlockFoundation(_)) {
                 found.id = foundation_id(&digest, number);
             }
@@ -91,7 +128,12 @@ pub fn walk_down(node: &Node, mut visit: impl FnMut(InBlock) -> bool) -> anyhow:
                 return Ok(height);
             }
         }
-        digest = Header::unpack(&packed)?.0.previous_block;
+        digest = header.previous_block;
     }
+    ensure!(
+        digest == node.chain().genesis_digest,
+        "the node's block 2 does not follow the first block of chain {}",
+        node.chain().name
+    );
     Ok(height)
 }

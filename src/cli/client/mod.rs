@@ -17,6 +17,7 @@ mod progress;
 mod push;
 mod settings;
 mod setup;
+mod shown;
 mod sign;
 mod target;
 mod title;
@@ -133,21 +134,21 @@ impl Output {
         if self.json {
             outln!("{value}");
         } else {
-            outln!("{}", people.as_ref());
+            outln!("{}", shown::printed(people.as_ref()));
         }
     }
 
     /// Prints a first part of a result, for people alone: JSON is printed when it is whole.
     fn part(self, people: impl AsRef<str>) {
         if !self.json {
-            outln!("{}", people.as_ref());
+            outln!("{}", shown::printed(people.as_ref()));
         }
     }
 
     /// Tells how it goes on, to people alone.
     fn note(self, text: impl AsRef<str>) {
         if !self.json {
-            eprintln!("{}", text.as_ref());
+            eprintln!("{}", shown::printed(text.as_ref()));
         }
     }
 }
@@ -195,7 +196,7 @@ pub fn run(cli: Cli) -> u8 {
                 shown["error"] = format!("{error:#}").into();
                 outln!("{shown}");
             }
-            eprintln!("bitmark-cli: {error:#}");
+            eprintln!("bitmark-cli: {}", shown::printed(&format!("{error:#}")));
             status
         }
     }

@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::shown::for_people;
 use super::target::Target;
 use super::{Exit, Output, arguments, chain, push, watch};
 use crate::core::block::{Header, dump};
@@ -119,9 +120,9 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             };
             let text = format!(
                 "chain {}, height {}, {mode}, version {}",
-                info.json["chain"].as_str().unwrap_or("?"),
+                for_people(info.json["chain"].as_str().unwrap_or("?")),
                 info.height,
-                info.json["version"].as_str().unwrap_or("?"),
+                for_people(info.json["version"].as_str().unwrap_or("?")),
             );
             output.show(&info.json, text);
         }
@@ -238,7 +239,10 @@ fn raw(args: &RawArgs, output: Output) -> anyhow::Result<()> {
         output.part(lines.join("\n"));
         return Err(Exit {
             status: 1,
-            message: format!("the node answers: {}", String::from_utf8_lossy(text)),
+            message: format!(
+                "the node answers: {}",
+                for_people(&String::from_utf8_lossy(text))
+            ),
             result: json!({"frames": value}),
         }
         .into());

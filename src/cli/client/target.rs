@@ -12,6 +12,7 @@ use super::carrier::pins::{self, Pin};
 use super::carrier::{Carrier, Info, OverPeer, OverRpc};
 use super::network::{Network, NodeEntry};
 use super::settings::Settings;
+use super::shown::for_people;
 use super::{Output, arguments};
 use crate::core::announce::rpcs::Fingerprint;
 use crate::core::block::Header;
@@ -20,6 +21,9 @@ use crate::core::id::BlockDigest;
 use crate::core::keys::PeerPublicKey;
 use crate::shell::zmq::requester::{Requester, fresh_key};
 use crate::shell::zmq::{Context, Frames};
+
+/// Nobody waits longer for an answer, in seconds: a year.
+const LONGEST_WAIT: u64 = 365 * 86_400;
 
 /// Which node, and over which protocol it is asked.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,7 +59,7 @@ pub struct Target {
     )]
     over: Over,
     /// How long an answer may take, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=LONGEST_WAIT))]
     answer_within: u64,
     /// Show each JSON-RPC request and reply on standard error.
     #[arg(long)]
@@ -97,7 +101,8 @@ pub enum Which {
 /// There is none.
 pub fn chain_named(name: &str) -> anyhow::Result<&'static Chain> {
     Chain::by_name(name).with_context(|| {
-        format!("{name:?} is no chain; there are bitmark, testing, local and devnet")
+        let name = for_people(name);
+        format!("\"{name}\" is no chain; there are bitmark, testing, local and devnet")
     })
 }
 
@@ -108,10 +113,24 @@ fn address(text: &str) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("{text:?} has no address"))
 }
 
+fn pinned(text: &str) -> anyhow::Result<Fingerprint> {
+    pins::fingerprint(text).map_err(anyhow::Error::msg)
+}
+
 impl Target {
     /// With the node of the user's settings where none was named.
     fn filled(&self) -> anyhow::Result<Self> {
         let mut target = self.clone();
+        // The settings' certificate is of their node, whoever names it.
+        if let (Some(address), None) = (&self.rpc, &self.pin) {
+            let settings = Settings::of_user()?;
+            let is_it = settings
+                .rpc
+                .is_some_and(|rpc| pins::place(&rpc) == pins::place(address));
+            if is_it {
+                target.pin = settings.pin.as_deref().map(pinned).transpose()?;
+            }
+        }
         if self.network.is_none() && self.connect.is_none() && self.rpc.is_none() {
             let settings = Settings::of_user()?;
             target.rpc = settings.rpc;
@@ -121,8 +140,7 @@ impl Target {
                 Some(key) => Some(key),
                 None => settings.server_key.map(parse).transpose()?,
             };
-            let parse = |text: String| pins::fingerprint(&text).map_err(anyhow::Error::msg);
-            target.pin = settings.pin.map(parse).transpose()?;
+            target.pin = settings.pin.as_deref().map(pinned).transpose()?;
             target.chain = target.chain.or(settings.chain);
         }
         Ok(target)
@@ -228,7 +246,7 @@ impl Target {
                 .rpc
                 .first()
                 .context("this node has no JSON-RPC service")?;
-            let pin = pins::fingerprint(&node.rpc_fingerprint).map_err(anyhow::Error::msg)?;
+            let pin = pinned(&node.rpc_fingerprint)?;
             (address.clone(), Pin::Exactly(pin))
         } else {
             return Ok(None);
@@ -294,7 +312,10 @@ impl Node {
         let reply = self.requester.ask(&request)?;
         match reply.as_slice() {
             [kind, text] if kind == b"E" && command != b"E" => {
-                bail!("the node answers: {}", String::from_utf8_lossy(text))
+                bail!(
+                    "the node answers: {}",
+                    for_people(&String::from_utf8_lossy(text))
+                )
             }
             _ => Ok(reply),
         }

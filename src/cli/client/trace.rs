@@ -4,6 +4,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::carrier::{Holding, Item, Step};
+use super::shown::for_people;
 use super::target::Target;
 use super::{Output, arguments};
 use crate::core::id::{AssetId, TxId};
@@ -114,7 +115,7 @@ pub(super) fn status(args: &StatusArgs, output: Output) -> anyhow::Result<()> {
             "not confirmed up to block {}; whether it is pending, the command protocol does not tell (--rpc does)",
             found.height
         ),
-        (None, status) => status.to_owned(),
+        (None, status) => for_people(status),
     };
     output.show(&value, text);
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::carrier::{Carrier, Wait};
+use super::carrier::{Carrier, Owner, Wait};
 use super::identity::Signer;
 use super::target::Target;
 use super::wallet::{Bill, Fees};
@@ -89,11 +89,20 @@ pub struct PayArgs {
     target: Target,
 }
 
+/// A block is passed on by transfers of its own kind, and so is a bitmark.
+fn must_be(owner: Owner, is_block: bool) -> anyhow::Result<()> {
+    match (owner.is_block, is_block) {
+        (true, false) => bail!("this is a block, not a bitmark: `block-transfer` passes it on"),
+        (false, true) => bail!("this is a bitmark, not a block: `transfer` passes it on"),
+        _ => Ok(()),
+    }
+}
+
 /// The key that signs and the node, once it is clear that this key may pass this on.
 fn begin(
     signer: &Signer,
     target: &Target,
-    link: &TxId,
+    (link, is_block): (&TxId, bool),
     to: &Account,
     output: Output,
 ) -> anyhow::Result<(PrivateKey, Box<dyn Carrier>)> {
@@ -106,14 +115,22 @@ fn begin(
     }
     node.must_be_normal()?;
     let owner = node.owner_of(link)?;
-    if owner != from {
+    must_be(owner, is_block)?;
+    if owner.account != from {
+        let owner = owner.account;
         bail!("it belongs to {owner}, this identity is {from}");
     }
     Ok((key, node))
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let (key, mut node) = begin(&args.signer, &args.target, &args.txid, &args.to, output)?;
+    let (key, mut node) = begin(
+        &args.signer,
+        &args.target,
+        (&args.txid, false),
+        &args.to,
+        output,
+    )?;
     if args.unratified {
         let mut transfer = Record::BitmarkTransferUnratified(BitmarkTransferUnratified {
             link: args.txid,
@@ -147,7 +164,13 @@ pub(super) fn block(args: &BlockArgs, output: Output) -> anyhow::Result<()> {
         .into(),
     );
     addresses.check(payments::VERSION, args.to.testing)?;
-    let (key, _) = begin(&args.signer, &args.target, &args.txid, &args.to, output)?;
+    let (key, _) = begin(
+        &args.signer,
+        &args.target,
+        (&args.txid, true),
+        &args.to,
+        output,
+    )?;
     let mut transfer = Record::BlockOwnerTransfer(BlockOwnerTransfer {
         link: args.txid,
         escrow: None,
@@ -222,7 +245,8 @@ pub(super) fn countersign(args: &CountersignArgs, output: Output) -> anyhow::Res
     record::sign_second(&mut transfer, &key);
     let link = transfer.link().context("this is no transfer")?;
     let owner = node.owner_of(&link)?;
-    let packed = transfer.pack(&owner)?;
+    must_be(owner, matches!(transfer, Record::BlockOwnerTransfer(_)))?;
+    let packed = transfer.pack(&owner.account)?;
     let from = node.must_be_normal()?.height;
     let (value, text) = send(node, &transfer)?;
     if !args.wait {

@@ -6,6 +6,7 @@ use anyhow::bail;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use serde_json::{Value, json};
 
+use super::shown::for_people;
 use super::target::{Target, Which};
 use super::{Output, chain};
 use crate::core::block::Header;
@@ -51,12 +52,14 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let begin = Instant::now();
     let end = args
         .seconds
-        .map(|seconds| begin + Duration::from_secs(seconds));
+        .and_then(|seconds| begin.checked_add(Duration::from_secs(seconds)));
     let mut reached = false;
     let mut left = args.count.unwrap_or(usize::MAX);
     output.note(format!("watching {} (interrupt to end)", service.address));
     while left > 0 {
-        let until_reached = (!reached).then(|| begin + args.target.answer_within());
+        let until_reached = (!reached)
+            .then(|| begin.checked_add(args.target.answer_within()))
+            .flatten();
         let until = [end, until_reached].into_iter().flatten().min();
         let wait = until.map_or(Duration::from_secs(3600), |until| {
             until.saturating_duration_since(Instant::now())
@@ -127,7 +130,7 @@ fn records(chain: &Chain, mut rest: &[u8]) -> Value {
 }
 
 fn line(shown: &Value) -> String {
-    let command = shown["command"].as_str().unwrap_or_default();
+    let command = for_people(shown["command"].as_str().unwrap_or_default());
     match &shown["content"] {
         Value::Array(records) => {
             let parts: Vec<String> = records
@@ -139,7 +142,7 @@ fn line(shown: &Value) -> String {
                 .collect();
             format!("{command:9} {}", parts.join(", "))
         }
-        Value::String(text) => format!("{command:9} {text}"),
+        Value::String(text) => format!("{command:9} {}", for_people(text)),
         other => format!("{command:9} {other}"),
     }
 }

@@ -68,15 +68,23 @@ impl Requester {
         })
     }
 
+    /// When the time of a request that is made now is over; a time that no clock reaches has no
+    /// end.
+    fn end(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.timeout)
+    }
+
     /// Asks and waits for the answer.
     ///
     /// # Errors
     /// [`RequestError::Silent`] when the time is over.
     pub fn ask(&self, request: &[Vec<u8>]) -> Result<Frames, RequestError> {
-        let end = Instant::now() + self.timeout;
+        let end = self.end();
         let left = || {
-            let left = end.saturating_duration_since(Instant::now());
-            i32::try_from(left.as_millis()).unwrap_or(i32::MAX)
+            end.map_or(i32::MAX, |end| {
+                let left = end.saturating_duration_since(Instant::now());
+                i32::try_from(left.as_millis()).unwrap_or(i32::MAX)
+            })
         };
         let silent = || RequestError::Silent(self.address, self.timeout.as_secs());
         self.socket.set_sndtimeo(left())?;
@@ -96,5 +104,22 @@ impl Requester {
                 return Ok(received.frames);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_no_clock_reaches_is_no_fault() {
+        let context = Context::new().unwrap();
+        let key = fresh_key();
+        let nobody = "127.0.0.1:9".parse().unwrap();
+        let dial = |timeout| {
+            Requester::dial(&context, &key, &fresh_key().public_key(), nobody, timeout).unwrap()
+        };
+        assert_eq!(dial(Duration::MAX).end(), None);
+        assert!(dial(Duration::from_secs(1)).end().is_some());
     }
 }

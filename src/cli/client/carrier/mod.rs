@@ -13,6 +13,7 @@ pub mod link;
 mod peer;
 pub mod pins;
 mod rpc;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -73,6 +74,29 @@ pub struct Step {
     pub record: Record,
     /// Whom it names owns the bitmark now.
     pub is_owner: bool,
+}
+
+/// Who owns what a transaction gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Who.
+    pub account: Account,
+    /// It is a block, not a bitmark: each is passed on by transfers of its own kind.
+    pub is_block: bool,
+}
+
+impl Owner {
+    /// Whom a record names.
+    #[must_use]
+    pub const fn of(record: &Record) -> Self {
+        Self {
+            account: *record.owner(),
+            is_block: matches!(
+                record,
+                Record::BlockFoundation(_) | Record::BaseData(_) | Record::BlockOwnerTransfer(_)
+            ),
+        }
+    }
 }
 
 /// How far a transaction is.
@@ -154,7 +178,7 @@ pub trait Carrier {
     ///
     /// # Errors
     /// See [`Carrier::info`]; it is not confirmed, or was passed on.
-    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Account>;
+    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Owner>;
 
     /// The way to a transaction, newest step first, and the asset. Over the command protocol it
     /// begins at the newest transfer, over JSON-RPC at the one that was named. At most `most` steps
@@ -263,13 +287,16 @@ impl Wait {
         timeout: Duration,
         mut tell: impl FnMut(&str),
     ) -> anyhow::Result<()> {
-        let end = Instant::now() + timeout;
+        // A time that no clock reaches has no end.
+        let end = Instant::now().checked_add(timeout);
         loop {
             node.look(self)?;
             for text in self.news.drain(..) {
                 tell(&text);
             }
-            if self.confirmed.len() == self.wanted.len() || Instant::now() >= end {
+            if self.confirmed.len() == self.wanted.len()
+                || end.is_some_and(|end| Instant::now() >= end)
+            {
                 return Ok(());
             }
             // Neither protocol has news for clients: the node is asked.

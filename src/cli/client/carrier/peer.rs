@@ -1,13 +1,14 @@
 //! The carrier of the ZeroMQ command protocol (`proto/peer.md`). It has no question for records, so
-//! the node's blocks are read, newest first. Never says that something was accepted: the protocol
-//! acknowledges receipt alone.
+//! the node's blocks are read, newest first, and what they say is checked: whole blocks have the
+//! records that their headers claim, and each step that is shown is signed by who had to. Never says
+//! that something was accepted: the protocol acknowledges receipt alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::{Carrier, Holding, Info, Issued, Item, Registration, Standing, Step, Wait};
+use super::{Carrier, Holding, Info, Issued, Item, Owner, Registration, Standing, Step, Wait, way};
 use crate::cli::client::Output;
 use crate::cli::client::chain::{self, InBlock};
 use crate::cli::client::network::NodeEntry;
@@ -42,78 +43,209 @@ impl OverPeer {
     }
 
     /// All records of all blocks, newest first.
-    fn all(&self) -> anyhow::Result<Vec<InBlock>> {
+    fn all(&self) -> anyhow::Result<Records> {
         let mut records = Vec::new();
         self.walk_down(|found| {
             records.push(found);
             false
         })?;
-        Ok(records)
+        Records::new(records)
+    }
+
+    /// Looks for a transaction from the newest block down, until it is clear that it holds.
+    fn meet(&self, id: &TxId) -> anyhow::Result<Met> {
+        let mut met = Met::default();
+        met.height = self.walk_down(|next| met.take(id, next))?;
+        met.check()?;
+        Ok(met)
     }
 }
 
-/// The steps from a transaction back to its beginning, newest first, and the asset.
-fn steps_back<'a>(records: &'a [InBlock], from: &TxId, most: usize) -> Vec<&'a InBlock> {
-    let find = |id: &TxId| records.iter().find(|record| record.id == *id);
-    let mut steps = Vec::new();
-    let mut next = find(from);
-    while let Some(step) = next {
-        steps.push(step);
-        next = step.record.link().and_then(|link| find(&link));
-        if steps.len() == most.min(records.len()) {
-            break;
+/// A record as a step of a way.
+fn step(found: &InBlock, is_owner: bool) -> Step {
+    Step {
+        id: (!matches!(found.record, Record::AssetData(_))).then_some(found.id),
+        block: Some(found.block),
+        record: found.record.clone(),
+        is_owner,
+    }
+}
+
+/// A transaction, and what a walk down the blocks met around it.
+#[derive(Debug, Default)]
+struct Met {
+    height: u64,
+    found: Option<InBlock>,
+    /// What it passes on.
+    before: Option<InBlock>,
+    /// What passes it on.
+    successor: Option<InBlock>,
+}
+
+impl Met {
+    /// Takes the next record down; whether nothing more is missing.
+    fn take(&mut self, id: &TxId, next: InBlock) -> bool {
+        if let Some(found) = &self.found {
+            if found.record.link() == Some(next.id) {
+                self.before = Some(next);
+            }
+            return self.before.is_some();
         }
+        if next.id == *id {
+            let is_begin = next.record.link().is_none();
+            self.found = Some(next);
+            return is_begin;
+        }
+        if next.record.link() == Some(*id) {
+            self.successor = Some(next);
+        }
+        false
     }
-    if let Some(Record::BitmarkIssue(issue)) = steps.last().map(|step| &step.record) {
-        let asset = records.iter().find(|record| match &record.record {
-            Record::AssetData(asset) => AssetId::of(&asset.fingerprint) == issue.asset_id,
-            _ => false,
-        });
-        steps.extend(asset);
+
+    /// Each of them is signed by who had to.
+    fn check(&self) -> anyhow::Result<()> {
+        let Some(found) = &self.found else {
+            return Ok(());
+        };
+        let found = step(found, false);
+        way::begins(&found)?;
+        if let Some(before) = &self.before {
+            way::follows(&found, &step(before, false))?;
+        } else if found.record.link().is_some() {
+            way::check_whole(std::slice::from_ref(&found))?;
+        }
+        if let Some(successor) = &self.successor {
+            way::follows(&step(successor, false), &found)?;
+        }
+        Ok(())
     }
-    steps
 }
 
-/// What an account owns after these records, which are newest first.
-fn holdings(records: &[InBlock], account: &Account) -> Vec<Holding> {
-    // Where the way of each transaction begins, and what it is about.
-    let mut origins: BTreeMap<TxId, (TxId, Item)> = BTreeMap::new();
-    let mut names: BTreeMap<AssetId, String> = BTreeMap::new();
-    let mut passed_on: BTreeSet<TxId> = BTreeSet::new();
-    let mut given = Vec::new();
-    for found in records.iter().rev() {
-        let origin = match &found.record {
-            Record::AssetData(asset) => {
-                let name = String::from_utf8_lossy(&asset.name).into_owned();
-                names.insert(AssetId::of(&asset.fingerprint), name);
+/// All records of a node's blocks, to be looked up. What is repeated counts where it stands first.
+#[derive(Debug)]
+struct Records {
+    newest_first: Vec<InBlock>,
+    by_id: BTreeMap<TxId, usize>,
+    by_link: BTreeMap<TxId, usize>,
+    assets: BTreeMap<AssetId, usize>,
+}
+
+impl Records {
+    fn new(newest_first: Vec<InBlock>) -> anyhow::Result<Self> {
+        let (mut by_id, mut by_link) = (BTreeMap::new(), BTreeMap::new());
+        let mut assets = BTreeMap::new();
+        for (at, found) in newest_first.iter().enumerate() {
+            if let Record::AssetData(asset) = &found.record {
+                assets.insert(AssetId::of(&asset.fingerprint), at);
                 continue;
             }
-            Record::BitmarkIssue(issue) => Some((found.id, Item::Bitmark(issue.asset_id, None))),
-            Record::BlockFoundation(_) | Record::BaseData(_) => {
-                Some((found.id, Item::Block(found.block)))
-            }
-            transfer => transfer.link().and_then(|link| {
-                passed_on.insert(link);
-                origins.get(&link).cloned()
-            }),
-        };
-        if let Some(origin) = origin {
-            origins.insert(found.id, origin);
-            if found.record.owner() == account {
-                given.push(found.id);
+            by_id.insert(found.id, at);
+            if let Some(link) = found.record.link()
+                && by_link.insert(link, at).is_some()
+            {
+                bail!(
+                    "the node's block {} has {} {}, which passes on what another transfer passed on",
+                    found.block,
+                    found.record.type_name(),
+                    found.id
+                );
             }
         }
+        Ok(Self {
+            newest_first,
+            by_id,
+            by_link,
+            assets,
+        })
     }
-    given.retain(|id| !passed_on.contains(id));
-    let holding = |tx_id: TxId| {
-        let (issue, item) = origins.remove(&tx_id)?;
-        let item = match item {
-            Item::Bitmark(asset, _) => Item::Bitmark(asset, names.get(&asset).cloned()),
-            block @ Item::Block(_) => block,
-        };
-        Some(Holding { tx_id, issue, item })
-    };
-    given.into_iter().filter_map(holding).collect()
+
+    fn at(&self, at: Option<&usize>) -> Option<&InBlock> {
+        self.newest_first.get(*at?)
+    }
+
+    fn passed_on_by(&self, id: &TxId) -> Option<&InBlock> {
+        self.at(self.by_link.get(id))
+    }
+
+    /// The steps from a transaction back to its beginning, newest first, and the asset.
+    fn back(&self, from: &TxId) -> Vec<&InBlock> {
+        let mut steps = Vec::new();
+        let mut next = self.at(self.by_id.get(from));
+        while let Some(found) = next.filter(|_| steps.len() < self.newest_first.len()) {
+            steps.push(found);
+            next = match &found.record {
+                Record::BitmarkIssue(issue) => self.at(self.assets.get(&issue.asset_id)),
+                record => record
+                    .link()
+                    .and_then(|link| self.at(self.by_id.get(&link))),
+            };
+        }
+        steps
+    }
+
+    /// The whole way to a transaction, every step of which holds.
+    fn way(&self, from: &TxId, is_newest: bool) -> anyhow::Result<Vec<Step>> {
+        let found = self.back(from);
+        let steps: Vec<Step> = (found.iter().enumerate())
+            .map(|(at, found)| step(found, is_newest && at == 0))
+            .collect();
+        way::check_whole(&steps)?;
+        Ok(steps)
+    }
+
+    /// What an account owns, in the order in which it came to own it. Every step of its way
+    /// holds, and what the account passed on it signed away.
+    fn holdings(&self, account: &Account) -> anyhow::Result<Vec<Holding>> {
+        let mut all = Vec::new();
+        for found in self.newest_first.iter().rev() {
+            let is_asset = matches!(found.record, Record::AssetData(_));
+            if is_asset || found.record.owner() != account {
+                continue;
+            }
+            if let Some(successor) = self.passed_on_by(&found.id) {
+                way::follows(&step(successor, false), &step(found, false))?;
+                continue;
+            }
+            // A repeated record gave nothing anew.
+            if self.at(self.by_id.get(&found.id)).map(|first| first.block) != Some(found.block) {
+                continue;
+            }
+            let steps = self.way(&found.id, true)?;
+            let (issue, item) = match steps.as_slice() {
+                [
+                    ..,
+                    issue,
+                    Step {
+                        record: Record::AssetData(asset),
+                        ..
+                    },
+                ] => {
+                    let name = String::from_utf8_lossy(&asset.name).into_owned();
+                    let item = Item::Bitmark(AssetId::of(&asset.fingerprint), Some(name));
+                    (issue.id, item)
+                }
+                [.., foundation] => {
+                    let block = foundation.block.unwrap_or_default();
+                    (foundation.id, Item::Block(block))
+                }
+                [] => continue,
+            };
+            all.push(Holding {
+                tx_id: found.id,
+                issue: issue.unwrap_or(found.id),
+                item,
+            });
+        }
+        Ok(all)
+    }
+}
+
+/// Cuts a way after so many steps; an issue keeps its asset.
+fn cut(mut steps: Vec<Step>, most: usize) -> Vec<Step> {
+    let last = most.checked_sub(1).and_then(|last| steps.get(last));
+    let ends = last.is_some_and(|last| matches!(last.record, Record::BitmarkIssue(_)));
+    steps.truncate(most.saturating_add(usize::from(ends)));
+    steps
 }
 
 impl Carrier for OverPeer {
@@ -132,17 +264,22 @@ impl Carrier for OverPeer {
     fn registration(&mut self, fingerprint: &str) -> anyhow::Result<Option<Registration>> {
         let mut registration = None;
         self.walk_down(|found| {
-            if let Record::AssetData(asset) = found.record
+            if let Record::AssetData(asset) = &found.record
                 && asset.fingerprint == fingerprint.as_bytes()
             {
-                registration = Some(Registration {
-                    asset,
-                    block: Some(found.block),
-                });
+                registration = Some(step(&found, false));
             }
             registration.is_some()
         })?;
-        Ok(registration)
+        let Some(found) = registration else {
+            return Ok(None);
+        };
+        way::begins(&found)?;
+        let block = found.block;
+        Ok(match found.record {
+            Record::AssetData(asset) => Some(Registration { asset, block }),
+            _ => None,
+        })
     }
 
     fn register(&mut self, asset: &Record) -> anyhow::Result<()> {
@@ -170,56 +307,37 @@ impl Carrier for OverPeer {
         Ok(Value::Null)
     }
 
-    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Account> {
-        let mut owner = None;
-        let mut successor = None;
-        self.walk_down(|found| {
-            if found.record.link() == Some(*id) {
-                successor = Some(found.id);
-            }
-            if found.id == *id {
-                owner = Some(*found.record.owner());
-            }
-            owner.is_some() || successor.is_some()
-        })?;
-        if let Some(successor) = successor {
-            bail!("it was passed on already, by transfer {successor}: transfer that one");
-        }
-        let Some(owner) = owner else {
+    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Owner> {
+        let met = self.meet(id)?;
+        let Some(found) = met.found else {
             bail!("no block of this node has transaction {id}; is it confirmed yet?");
         };
-        Ok(owner)
+        if let Some(successor) = met.successor {
+            bail!(
+                "it was passed on already, by transfer {}: transfer that one",
+                successor.id
+            );
+        }
+        Ok(Owner::of(&found.record))
     }
 
     fn steps(&mut self, id: &TxId, most: usize) -> anyhow::Result<Vec<Step>> {
         let records = self.all()?;
         // From the newest transfer on, whichever step was named.
         let mut newest = *id;
-        while let Some(next) = records
-            .iter()
-            .find(|record| record.record.link() == Some(newest))
+        let mut passed_on = 0;
+        while let Some(next) = records.passed_on_by(&newest)
+            && passed_on < records.newest_first.len()
         {
             newest = next.id;
+            passed_on += 1;
         }
-        let steps = steps_back(&records, &newest, most)
-            .into_iter()
-            .map(|step| Step {
-                id: (!matches!(step.record, Record::AssetData(_))).then_some(step.id),
-                block: Some(step.block),
-                record: step.record.clone(),
-                is_owner: step.id == newest,
-            });
-        Ok(steps.collect())
+        Ok(cut(records.way(&newest, true)?, most))
     }
 
     fn status(&mut self, id: &TxId) -> anyhow::Result<Standing> {
-        let mut block = None;
-        let height = self.walk_down(|found| {
-            if found.id == *id {
-                block = Some(found.block);
-            }
-            block.is_some()
-        })?;
+        let met = self.meet(id)?;
+        let block = met.found.map(|found| found.block);
         let status = match (block, &self.entry) {
             (Some(_), _) => "Confirmed".to_owned(),
             // In a test network the node itself can be asked.
@@ -233,12 +351,12 @@ impl Carrier for OverPeer {
         Ok(Standing {
             status,
             block,
-            height,
+            height: met.height,
         })
     }
 
     fn owned(&mut self, account: &Account) -> anyhow::Result<Vec<Holding>> {
-        Ok(holdings(&self.all()?, account))
+        self.all()?.holdings(account)
     }
 
     fn look(&mut self, wait: &mut Wait) -> anyhow::Result<()> {
@@ -255,7 +373,7 @@ impl Carrier for OverPeer {
             let Ok(packed) = self.node.block(wait.next) else {
                 break;
             };
-            for record in chain::records(self.node.chain(), &packed)? {
+            for record in chain::checked(self.node.chain(), &packed)?.1 {
                 wait.found(record.id, record.block);
             }
             wait.tell(wait.next);
@@ -307,15 +425,16 @@ mod tests {
         });
         record::sign(&mut transfer, &alice).unwrap();
         let transfer = in_block(3, transfer);
-        let records = vec![
+        let newest_first = vec![
             transfer.clone(),
             given.clone(),
             kept.clone(),
             in_block(2, asset),
         ];
+        let records = Records::new(newest_first.clone()).unwrap();
         let ids =
             |account| -> Vec<(TxId, TxId)> {
-                let held = holdings(&records, account);
+                let held = records.holdings(account).unwrap();
                 assert!(held.iter().all(
                     |one| matches!(&one.item, Item::Bitmark(_, Some(name)) if name == "a house")
                 ));
@@ -323,8 +442,27 @@ mod tests {
             };
         assert_eq!(ids(&accounts[0]), [(kept.id, kept.id)]);
         assert_eq!(ids(&accounts[1]), [(transfer.id, given.id)]);
-        assert_eq!(steps_back(&records, &transfer.id, 9).len(), 3);
-        assert_eq!(steps_back(&records, &transfer.id, 2).len(), 3);
-        assert_eq!(steps_back(&records, &transfer.id, 1).len(), 1);
+        let counts = [9, 2, 1].map(|most| {
+            let steps = records.way(&transfer.id, true).unwrap();
+            cut(steps, most).len()
+        });
+        assert_eq!(counts, [3, 3, 1]);
+
+        // What is not signed neither gives nor takes, and twice nothing is passed on.
+        let mut forged = transfer.clone();
+        if let Record::BitmarkTransferUnratified(transfer) = &mut forged.record {
+            transfer.signature = vec![0; 64];
+        }
+        let mut lie = newest_first.clone();
+        lie[0] = in_block(3, forged.record.clone());
+        let records = Records::new(lie).unwrap();
+        for account in &accounts {
+            let told = format!("{:#}", records.holdings(account).unwrap_err());
+            assert!(told.contains("not signed by the owner before"), "{told}");
+        }
+        let mut lie = newest_first;
+        lie.insert(0, in_block(4, forged.record));
+        let told = Records::new(lie).unwrap_err().to_string();
+        assert!(told.contains("another transfer passed on"), "{told}");
     }
 }

@@ -1,14 +1,15 @@
 //! The carrier of JSON-RPC over TLS (`proto/rpc.md`, section 4). What the node answers about records
-//! is checked as far as it can be: ids are computed again, and each step of a provenance must be
-//! signed by the owner before it.
+//! is checked as far as it can be: ids are computed again, each step of a provenance must be signed
+//! by the owner before it, and pages come to an end. Never follows a node for ever.
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::link::Link;
-use super::{Carrier, Holding, Info, Issued, Item, Registration, Standing, Step, Wait};
+use super::{Carrier, Holding, Info, Issued, Item, Owner, Registration, Standing, Step, Wait, way};
 use crate::cli::client::Output;
 use crate::cli::client::progress::Progress;
+use crate::cli::client::shown::for_people;
 use crate::cli::client::target::chain_named;
 use crate::core::block::Target;
 use crate::core::block::difficulty::issue_target;
@@ -21,14 +22,16 @@ use crate::core::rpc::{PAGE_MAX, RECORDS_MAX};
 
 /// A node that wants so many times the usual work is not obeyed.
 const WORK_MAX: f64 = 16.0;
-/// A provenance that is made up.
-const UNSIGNED: &str = "a step of the node's provenance is not signed by the owner before";
+/// Longest way and most holdings that a node is believed.
+const MOST: usize = 1_000_000;
 
 /// A node over JSON-RPC.
 #[derive(Debug)]
 pub struct OverRpc {
     link: Link,
     chain: &'static Chain,
+    /// The node's height, as it said last.
+    height: u64,
     output: Output,
 }
 
@@ -71,8 +74,8 @@ fn same<T: PartialEq + std::fmt::Display>(what: &str, ours: &T, theirs: &T) -> a
     Ok(())
 }
 
-/// The steps of a provenance, checked: each is what its id says, and the owner before it signed it.
-fn checked_steps(data: &[Value]) -> anyhow::Result<Vec<Step>> {
+/// The steps of a provenance: each is what its id says.
+fn steps_of(data: &[Value]) -> anyhow::Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::new();
     for value in data {
         let record = record(value)?;
@@ -89,28 +92,6 @@ fn checked_steps(data: &[Value]) -> anyhow::Result<Vec<Step>> {
         if let Some(id) = id.filter(|_| is_named_by_content) {
             same("transaction", &TxId::of(&record.pack_unchecked()), &id)?;
         }
-        match steps.last().map(|step| &step.record) {
-            Some(later) if later.link().is_some() => {
-                let link = later.link();
-                ensure!(
-                    link == id,
-                    "the node's provenance does not follow the links"
-                );
-                later.pack(record.owner()).context(UNSIGNED)?;
-            }
-            Some(Record::BitmarkIssue(issue)) => {
-                let Record::AssetData(asset) = &record else {
-                    bail!("the node's provenance ends with no asset");
-                };
-                same("asset", &issue.asset_id, &AssetId::of(&asset.fingerprint))?;
-                record.pack(record.owner()).context("the asset")?;
-            }
-            Some(_) => bail!("the node's provenance goes on after its end"),
-            None => {}
-        }
-        if let Record::BitmarkIssue(issue) = &record {
-            record.pack(&issue.owner).context("the issue")?;
-        }
         steps.push(Step {
             id,
             block,
@@ -119,6 +100,28 @@ fn checked_steps(data: &[Value]) -> anyhow::Result<Vec<Step>> {
         });
     }
     Ok(steps)
+}
+
+/// The entries of a page of what is owned, and where the next one starts if there may be one.
+fn page(reply: &Value, start: u64) -> anyhow::Result<(&[Value], Option<u64>)> {
+    let entries = reply["data"].as_array().map_or(&[][..], Vec::as_slice);
+    ensure!(
+        entries.len() <= PAGE_MAX,
+        "the node sends {} entries at once when asked for {PAGE_MAX}",
+        entries.len()
+    );
+    let next: u64 = parsed(reply, "next")?;
+    // The last page is not full; the next of an empty one is 0.
+    if entries.len() < PAGE_MAX {
+        return Ok((entries, None));
+    }
+    let behind = start.saturating_add(u64::try_from(entries.len())?);
+    ensure!(
+        next >= behind && next > start,
+        "the node's pages do not go on: {next} follows {} entries from {start}",
+        entries.len()
+    );
+    Ok((entries, Some(next)))
 }
 
 impl OverRpc {
@@ -139,6 +142,7 @@ impl OverRpc {
         Ok(Self {
             link,
             chain,
+            height: info["blocks"].as_u64().unwrap_or_default(),
             output,
         })
     }
@@ -160,16 +164,41 @@ impl OverRpc {
         let argument = json!({"txId": id, "count": count});
         let reply = self.ask("Bitmark.Provenance", &argument)?;
         let data = reply["data"].as_array().map_or(&[][..], Vec::as_slice);
-        let steps = checked_steps(data)?;
+        let steps = steps_of(data)?;
+        way::check(&steps)?;
+        for step in &steps {
+            self.must_have(step)?;
+        }
         if let Some(first) = steps.first() {
             same("transaction", id, &first.id.unwrap_or_default())?;
         }
         Ok(steps)
     }
 
+    /// A step is in a block that the node has.
+    fn must_have(&mut self, step: &Step) -> anyhow::Result<()> {
+        let id = step.id.unwrap_or_default();
+        match step.block {
+            None if matches!(step.record, Record::AssetData(_)) => Ok(()),
+            None => bail!("the node shows {id} in no block"),
+            Some(block) => {
+                // It may have grown.
+                if block > self.height {
+                    self.info()?;
+                }
+                let height = self.height;
+                ensure!(
+                    block <= height,
+                    "the node shows {id} in block {block}, above its height {height}"
+                );
+                Ok(())
+            }
+        }
+    }
+
     fn status_text(&mut self, id: &TxId) -> anyhow::Result<String> {
         let reply = self.ask("Transaction.Status", &json!({"txId": id}))?;
-        Ok(reply["status"].as_str().unwrap_or("Unknown").to_owned())
+        Ok(for_people(reply["status"].as_str().unwrap_or("Unknown")))
     }
 
     /// The block of a transaction that is confirmed.
@@ -188,6 +217,7 @@ impl Carrier for OverRpc {
         let said = self.call("Node.Info", "{}")?;
         let normal = said["mode"] == "Normal";
         let height = said["blocks"].as_u64().unwrap_or_default();
+        self.height = height;
         let mut json = json!({
             "version": said["version"],
             "chain": said["chain"],
@@ -255,7 +285,7 @@ impl Carrier for OverRpc {
     fn prove(&mut self, pay_id: &PayId, nonce: &ClientNonce) -> anyhow::Result<String> {
         let argument = json!({"payId": pay_id, "nonce": hex::encode(nonce.as_bytes())});
         let reply = self.ask("Bitmarks.Proof", &argument)?;
-        Ok(reply["status"].as_str().unwrap_or_default().to_owned())
+        Ok(for_people(reply["status"].as_str().unwrap_or_default()))
     }
 
     fn transfer(&mut self, transfer: &Record) -> anyhow::Result<Value> {
@@ -271,16 +301,20 @@ impl Carrier for OverRpc {
         Ok(payments(&reply))
     }
 
-    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Account> {
-        let steps = self.provenance(id, 1)?;
+    fn owner_of(&mut self, id: &TxId) -> anyhow::Result<Owner> {
+        // With the step before, whose owner signed it.
+        let steps = self.provenance(id, 2)?;
         let Some(step) = steps.first() else {
             let status = self.status_text(id)?;
             bail!("transaction {id} is not confirmed: {status}");
         };
+        if steps.len() < 2 && step.record.link().is_some() {
+            way::check_whole(&steps)?;
+        }
         if !step.is_owner {
             bail!("it was passed on already; `owned ACCOUNT` shows what an account owns");
         }
-        Ok(*step.record.owner())
+        Ok(Owner::of(&step.record))
     }
 
     fn steps(&mut self, id: &TxId, most: usize) -> anyhow::Result<Vec<Step>> {
@@ -289,16 +323,28 @@ impl Carrier for OverRpc {
         // Longer ways come in parts; each part begins at what the one before it links to.
         while let Some(last) = steps.last()
             && let Some(next) = last.record.link()
-            && steps.len() < most
         {
+            ensure!(
+                steps.len() < MOST,
+                "the node's provenance has more than {MOST} steps"
+            );
             progress.tell(|| format!("{} steps so far", steps.len()));
-            let more = self.provenance(&next, (most - steps.len()).min(RECORDS_MAX))?;
+            let more = self.provenance(
+                &next,
+                most.saturating_sub(steps.len()).clamp(1, RECORDS_MAX),
+            )?;
             let Some(first) = more.first() else {
                 bail!("the node's provenance breaks off at {next}");
             };
-            last.record.pack(first.record.owner()).context(UNSIGNED)?;
+            way::follows(last, first)?;
+            // The step behind the last one that is shown was asked for its owner alone.
+            if steps.len() >= most {
+                return Ok(steps);
+            }
+            ensure!(!first.is_owner, "the node's provenance has two owners");
             steps.extend(more);
         }
+        way::check_whole(&steps)?;
         Ok(steps)
     }
 
@@ -322,7 +368,11 @@ impl Carrier for OverRpc {
         loop {
             let argument = json!({"owner": account, "start": start.to_string(), "count": PAGE_MAX});
             let reply = self.ask("Owner.Bitmarks", &argument)?;
-            let entries = reply["data"].as_array().map_or(&[][..], Vec::as_slice);
+            let (entries, next) = page(&reply, start)?;
+            ensure!(
+                all.len() + entries.len() <= MOST,
+                "the node shows more than {MOST} things of this account"
+            );
             for entry in entries {
                 let item = if entry["item"] == "Block" {
                     let number = entry["blockNumber"].as_u64();
@@ -338,11 +388,9 @@ impl Carrier for OverRpc {
                     item,
                 });
             }
-            let next: u64 = parsed(&reply, "next")?;
-            // At the end the next is 0, or the page is not full; it never goes back.
-            if next <= start || entries.len() < PAGE_MAX {
+            let Some(next) = next else {
                 return Ok(all);
-            }
+            };
             start = next;
             progress.tell(|| format!("{} so far", all.len()));
         }
