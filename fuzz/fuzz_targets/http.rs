@@ -95,9 +95,12 @@ impl Node {
                     peers: vec![HERE],
                 };
                 let settings = Arc::new(https::Settings::new(1, allow));
-                let place = Places::new(1, Count::default()).take().expect("a place");
-                let requests = Requests::new(["path", "status"]);
-                https::exchange(stream, from, place, settings, requests, self).await;
+                let place = Places::new(1, Count::default()).take(from).expect("a place");
+                let counts = https::Counts {
+                    requests: Requests::new(["path", "status"]),
+                    calls: Requests::new(["method", "result"]),
+                };
+                https::exchange(stream, from, place, settings, counts, self).await;
             }
         }
     }

@@ -191,7 +191,8 @@ fn serve(
         let over_https = async {
             if let Some(tls) = certificates.https {
                 let counts = asker.counters.https.clone();
-                https::serve(listeners.https, tls, https, counts, asker.clone()).await;
+                let calls = asker.counters.rpc.requests.clone();
+                https::serve(listeners.https, tls, https, counts, calls, asker.clone()).await;
             }
         };
         tokio::join!(over_tls, over_https, std::future::pending::<()>());

@@ -277,16 +277,66 @@ fn a_head_has_a_limit_of_size() {
 }
 
 #[test]
-fn at_the_limit_the_longest_idle_is_closed_and_where_all_are_busy_the_newcomer() {
+fn at_the_limit_the_longest_idle_is_closed_and_where_all_are_busy_who_has_had_its_turn() {
     let stage = stage(Settings::new(1, allow()));
     let mut idle = stage.client();
     let mut busy = stage.client();
     assert!(idle.is_ended());
     let body = "{\"id\":1,\"method\":\"Wait\"}";
-    busy.send(head("POST", "/bitmarkd/rpc", body.len()) + body);
+    // It would go on, but had its turn.
+    let head = head("POST", "/bitmarkd/rpc", body.len()).replace("Connection: close\r\n", "");
+    busy.send(head + body);
     eventually("it is begun", || stage.stub.begun() == 1);
-    assert!(Client::new(stage.v4, &[]).is_err());
+    assert_eq!(local(&stage, "GET", "/bitmarkd/details", "").status, 200);
+    assert_eq!((stage.count.relieved(), stage.count.evicted()), (1, 1));
     stage.stub.open_gate();
     let reply = Reply::of(&busy.rest());
     assert!(reply.body.contains("waited"), "{reply:?}");
+}
+
+#[test]
+fn what_the_service_never_sees_is_counted_all_the_same() {
+    let stage = stage(Settings {
+        head_bytes: 100_000,
+        ..usual()
+    });
+    let long = "x".repeat(400_000);
+    let path = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..70_000]);
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n");
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400"),
+        (&path, "414"),
+        (&head, "431"),
+    ] {
+        let mut client = stage.client();
+        // Who sends on after the reply may lose it.
+        let _ = client.try_send(head);
+        let reply = String::from_utf8(client.rest()).unwrap();
+        let wanted = format!("HTTP/1.1 {status} ");
+        assert!(reply.is_empty() || reply.starts_with(&wanted), "{reply}");
+        let counted = || stage.counts.requests.get("other", status);
+        eventually("it is counted", || counted() == 1);
+    }
+}
+
+#[test]
+fn a_body_whose_client_has_gone_is_dropped() {
+    let stage = stage(usual());
+    let mut client = stage.client();
+    client.send(head("POST", "/bitmarkd/rpc", 100) + "{\"id\"");
+    drop(client);
+    let counted = |result| stage.counts.requests.get("/bitmarkd/rpc", result);
+    eventually("it is counted", || counted("dropped") == 1);
+    assert_eq!(counted("200"), 0);
+    assert_eq!(stage.calls.get("other", "refused"), 0);
+}
+
+#[test]
+fn a_body_that_is_no_object_counts_as_a_refused_call() {
+    let stage = stage(usual());
+    for (number, body) in (1..).zip(["hello", "[]", "{\"id\":1", ""]) {
+        assert_eq!(local(&stage, "POST", "/bitmarkd/rpc", body).body, INTERNAL);
+        assert_eq!(stage.calls.get("other", "refused"), number, "{body}");
+    }
+    assert_eq!(stage.counts.requests.get("/bitmarkd/rpc", "200"), 4);
 }

@@ -1,5 +1,6 @@
 //! The services of a whole node: the configuration, the node and the sockets joined.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use bitmarkd::cli::daemon::testnet::make::{self, Plan};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::speaker::{Client, tcp};
+use super::stage::eventually;
 
 /// A node's folder, with services for clients and without their certificate.
 pub fn prepared() -> (TempDir, Config) {
@@ -53,22 +55,34 @@ fn a_node_answers_its_clients_over_tls_and_https() {
     let (_folder, config) = prepared();
     let mut node = Node::start(&config, None, None).unwrap();
     assert_eq!((node.bindings.rpc.len(), node.bindings.https.len()), (2, 1));
-    let kept: Vec<_> = node.bindings.rpc.iter().copied().map(tcp).collect();
+    let bare: Vec<_> = node.bindings.rpc.iter().copied().map(tcp).collect();
+    let client = |address: &SocketAddr| Client::new(*address, &[]).unwrap();
+    let mut kept: Vec<_> = node.bindings.rpc.iter().map(client).collect();
+    for client in &mut kept {
+        assert!(client.ask("{\"method\":\"A.B\"}").contains("A.B"));
+    }
     for address in &node.bindings.rpc {
         let mut client = Client::new(*address, &[]).unwrap();
         let reply = client.ask("{\"id\":\"a\",\"method\":\"Node.Info\",\"params\":[{}]}");
         let reply: Value = serde_json::from_str(&reply).unwrap();
         assert_eq!(reply["id"], "a");
         assert_eq!(reply["result"]["chain"], "devnet");
-        assert!(reply["result"]["rpcs"].as_u64().unwrap() >= 3, "{reply}");
+        // Those without a handshake have no place.
+        assert_eq!(reply["result"]["rpcs"], 3, "{reply}");
         let reply = client.ask("{\"id\":1,\"method\":\"Node.Nothing\",\"params\":[{}]}");
         let error = "rpc: can't find method Node.Nothing";
         assert!(reply.contains(error), "{reply}");
         let reply = client.ask("{\"id\":1,\"method\":7}");
         assert!(reply.starts_with("{\"id\":null,"), "{reply}");
         assert!(client.is_ended());
+        drop(client);
+        eventually("it has gone", || {
+            let reply = kept[0].ask("{\"method\":\"Node.Info\",\"params\":[{}]}");
+            let reply: Value = serde_json::from_str(&reply).unwrap();
+            reply["result"]["rpcs"] == 2
+        });
     }
-    drop(kept);
+    drop((bare, kept));
     let details = get(&node, "/bitmarkd/details");
     let (head, body) = details.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{details}");

@@ -1,6 +1,7 @@
 //! JSON-RPC over TLS: framing, what is no request, and bounds of time and size.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bitmarkd::shell::rpc::Settings;
@@ -230,22 +231,94 @@ fn at_the_limit_the_longest_idle_is_closed_and_the_newcomer_served() {
 }
 
 #[test]
-fn where_all_are_busy_the_newcomer_is_closed_without_tls() {
+fn where_all_are_busy_the_newcomer_gets_the_place_of_one_that_has_had_its_turn() {
     let stage = Stage::rpc(Settings::new(2));
     let mut clients = [stage.client(), stage.client()];
     for client in &mut clients {
         client.send(request("Wait", 1));
     }
     eventually("both are begun", || stage.stub.begun() == 2);
-    let mut newcomer = stage.tcp();
-    assert!(is_ended(&mut newcomer));
+    // It waits for the end of a turn, and nobody is closed before.
+    let mut newcomer = stage.client();
+    assert!(newcomer.is_answered());
     assert_eq!(stage.count.get(), 2);
-    assert_eq!((stage.count.turned_away(), stage.count.evicted()), (1, 0));
+    assert_eq!((stage.count.relieved(), stage.count.evicted()), (1, 0));
     stage.stub.open_gate();
+    // The first had its turn before the second; what it had asked is answered in time.
     for client in &mut clients {
         assert_eq!(client.line(), reply("waited", 1));
     }
-    assert!(stage.client().is_answered());
+    assert!(clients[0].is_ended());
+    assert!(clients[1].is_answered());
+    assert_eq!(stage.count.turned_away(), 0);
+}
+
+#[test]
+fn clients_that_call_without_a_pause_on_all_places_leave_room_for_the_next() {
+    let stage = Stage::rpc(Settings::new(3));
+    let is_over = AtomicBool::new(false);
+    let many = request("Here", 1).repeat(50);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                // Each comes again when it is closed.
+                while !is_over.load(Ordering::SeqCst) {
+                    let Ok(mut client) = Client::new(stage.v4, &[]) else {
+                        continue;
+                    };
+                    while !is_over.load(Ordering::SeqCst) && client.try_send(&many).is_ok() {
+                        let mut line = String::new();
+                        let mut is_read = || {
+                            line.clear();
+                            client.stream.read_line(&mut line).is_ok() && !line.is_empty()
+                        };
+                        if !(0..50).all(|_| is_read()) {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        eventually("they are many", || stage.stub.begun() > 1000);
+        let served = (0..5).filter(|_| stage.client().is_answered()).count();
+        is_over.store(true, Ordering::SeqCst);
+        assert_eq!(served, 5);
+    });
+}
+
+#[test]
+fn after_a_long_reply_only_as_many_calls_run_as_fit() {
+    let stage = Stage::rpc(usual());
+    let mut client = stage.client();
+    let long = client.ask(&request("Big", 1 << 20));
+    assert!(long.len() > 1 << 20);
+    for id in 0..3 {
+        client.send(request("Wait", id));
+    }
+    eventually("one is begun", || stage.stub.begun() == 2);
+    assert!(stage.client().is_answered(), "others are served");
+    assert_eq!(stage.stub.begun(), 3, "one of the three");
+    stage.stub.open_gate();
+    let mut replies: Vec<String> = (0..3).map(|_| client.line()).collect();
+    replies.sort();
+    let wanted: Vec<String> = (0..3).map(|id| reply("waited", id)).collect();
+    assert_eq!(replies, wanted);
+}
+
+#[test]
+fn long_requests_run_one_after_the_other() {
+    let stage = Stage::rpc(usual());
+    let mut client = stage.client();
+    let long = |id| request("Wait", id) + &" ".repeat(10);
+    let padded = |id| long(id).replacen('{', &format!("{{{}", " ".repeat(300_000)), 1);
+    client.send(padded(0) + &padded(1) + &padded(2));
+    eventually("one is begun", || stage.stub.begun() == 1);
+    assert!(stage.client().is_answered(), "others are served");
+    assert_eq!(stage.stub.begun(), 2, "one of the three");
+    stage.stub.open_gate();
+    let replies: Vec<String> = (0..3).map(|_| client.line()).collect();
+    let wanted: Vec<String> = (0..3).map(|id| reply("waited", id)).collect();
+    assert_eq!(replies, wanted);
 }
 
 #[test]

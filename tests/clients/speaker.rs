@@ -44,6 +44,20 @@ impl Client {
         protocols: &[&[u8]],
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> std::io::Result<Self> {
+        Self::connect(address, protocols, versions, Duration::ZERO)
+    }
+
+    /// From so far away: each flight of the handshake takes so long.
+    pub fn slow(address: SocketAddr, flight: Duration) -> std::io::Result<Self> {
+        Self::connect(address, &[], rustls::ALL_VERSIONS, flight)
+    }
+
+    fn connect(
+        address: SocketAddr,
+        protocols: &[&[u8]],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        flight: Duration,
+    ) -> std::io::Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
@@ -55,7 +69,19 @@ impl Client {
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut stream = StreamOwned::new(session, tcp(address));
         while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
+            if stream.conn.wants_write() {
+                std::thread::sleep(flight);
+                stream.conn.write_tls(&mut stream.sock)?;
+            } else if stream.conn.read_tls(&mut stream.sock)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            } else if let Err(error) = stream.conn.process_new_packets() {
+                let _ = stream.conn.write_tls(&mut stream.sock);
+                return Err(std::io::Error::other(error));
+            }
+        }
+        while stream.conn.wants_write() {
+            std::thread::sleep(flight);
+            stream.conn.write_tls(&mut stream.sock)?;
         }
         Ok(Self {
             stream: BufReader::new(stream),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bitmarkd::shell::counters::ServiceCounts;
+use bitmarkd::shell::counters::{Requests, ServiceCounts};
 use bitmarkd::shell::files::certificate::Certificate;
 use bitmarkd::shell::https::paths::Page;
 use bitmarkd::shell::https::{self, Pages};
@@ -114,6 +114,8 @@ pub struct Stage {
     pub stub: Stub,
     pub count: Count,
     pub counts: ServiceCounts,
+    /// Calls over HTTPS that the stand-in was not asked.
+    pub calls: Requests,
     pub v4: SocketAddr,
     pub v6: SocketAddr,
     /// DER, as the file has it.
@@ -145,6 +147,8 @@ impl Stage {
         };
         let tls = tls::server(&certificate, &key, protocols).unwrap();
         let (stub, counts) = (Stub::new(), ServiceCounts::new(["name", "result"]));
+        let calls = Requests::new(["method", "result"]);
+        let called = calls.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, bound) = std::sync::mpsc::channel();
         let (service, counted) = (stub.clone(), counts.clone());
@@ -171,7 +175,10 @@ impl Stage {
                     Box::pin(rpc::serve(listeners, tls, settings, counted, service))
                 }
                 Kind::Https(settings) => {
-                    Box::pin(https::serve(listeners, tls, settings, counted, service))
+                    let calls = called;
+                    Box::pin(https::serve(
+                        listeners, tls, settings, counted, calls, service,
+                    ))
                 }
             };
             tokio::select! {
@@ -192,6 +199,7 @@ impl Stage {
             stub,
             count: counts.count.clone(),
             counts,
+            calls,
             v4: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             v6: SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
             certificate: pem::parse(&made.certificate).unwrap().into_contents(),

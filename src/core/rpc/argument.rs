@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::cut;
 use crate::core::record::Draft;
 use crate::core::wire::json::Members;
 use crate::core::wire::quote::quote;
@@ -72,7 +73,8 @@ impl<'a> Argument<'a> {
     }
 
     fn wrong_form(&mut self, error: &dyn Display) {
-        self.form.get_or_insert_with(|| error.to_string());
+        self.form
+            .get_or_insert_with(|| cut(&error.to_string()).to_owned());
     }
 
     /// A text; empty when missing.
@@ -139,10 +141,10 @@ impl<'a> Argument<'a> {
             return number;
         }
         if text.parse::<f64>().is_ok_and(f64::is_finite) {
-            self.wrong_kind(name, &format!("number {text}"), "uint64");
+            self.wrong_kind(name, &format!("number {}", cut(text)), "uint64");
         } else {
             let found = if value.is_string() {
-                quote(text.as_bytes())
+                quote(cut(text).as_bytes())
             } else {
                 "unquoted value".to_owned()
             };

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::argument::Argument;
+use super::cut;
 use crate::core::id::{PayId, TxId};
 use crate::core::keys::Account;
 use crate::core::record::Draft;
@@ -102,21 +103,23 @@ pub(super) fn known(method: &str) -> Option<&'static str> {
     METHODS.into_iter().find(|known| *known == method)
 }
 
-/// Whether there is a method of this name; the names are case sensitive.
+/// Whether there is a method of this name; the names are case sensitive. At most
+/// [`super::QUOTED_MAX`] bytes of it are quoted.
 ///
 /// # Errors
 /// The reference's text.
 pub(super) fn check_method(method: &str) -> Result<(), String> {
+    let quoted = cut(method);
     let Some((service, _)) = method.rsplit_once('.') else {
-        return Err(format!("rpc: service/method request ill-formed: {method}"));
+        return Err(format!("rpc: service/method request ill-formed: {quoted}"));
     };
     let is_of = |known: &str| known.rsplit_once('.').is_some_and(|(of, _)| of == service);
     if known(method).is_some() {
         Ok(())
     } else if METHODS.into_iter().any(is_of) {
-        Err(format!("rpc: can't find method {method}"))
+        Err(format!("rpc: can't find method {quoted}"))
     } else {
-        Err(format!("rpc: can't find service {method}"))
+        Err(format!("rpc: can't find service {quoted}"))
     }
 }
 
@@ -196,7 +199,7 @@ impl Call {
                 };
                 a.end(call)
             }
-            other => Err(format!("rpc: can't find method {other}")),
+            other => Err(format!("rpc: can't find method {}", cut(other))),
         }
     }
 }
@@ -204,5 +207,5 @@ impl Call {
 fn draft(type_name: &'static str, argument: &Value) -> Result<Draft, String> {
     // What is no object at all is refused in the words for arguments.
     Argument::of(type_name, argument)?;
-    Draft::from_value(type_name, argument).map_err(|e| e.to_string())
+    Draft::from_value(type_name, argument).map_err(|e| cut(&e.to_string()).to_owned())
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::argument::kind;
 use super::call::{check_method, known};
-use super::{Call, Outcome, raw};
+use super::{Call, ERROR_MAX, Outcome, QUOTED_MAX, raw, start};
 use crate::core::wire::json::quote;
 use crate::core::wire::surrogates::replace_unpaired;
 use crate::core::wire::text;
@@ -49,7 +49,7 @@ impl Envelope {
     }
 }
 
-/// A text that is no JSON object with a text `method`: the connection is closed after
+/// A text that is no JSON object with a text `method` and an id of bounded length: the connection is closed after
 /// [`Unreadable::reply`]. The reference falls silent on such a connection and never frees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
@@ -58,12 +58,16 @@ impl Unreadable {
     /// The last reply of the connection.
     #[must_use]
     pub fn reply(self) -> String {
-        let why = "rpc: a JSON object with a text member `method` is wanted; closing";
-        reply(&Id::null(), &Err(why.to_owned()))
+        let why = "rpc: a JSON object with a text member `method` is wanted, and an id of at most";
+        reply(
+            &Id::null(),
+            &Err(format!("{why} {QUOTED_MAX} bytes; closing")),
+        )
     }
 }
 
-/// Reads one request. Members of the same name: the last counts.
+/// Reads one request. Members of the same name: the last counts. An id longer than
+/// [`QUOTED_MAX`] bytes cannot come back, and no other would do.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -72,17 +76,21 @@ pub fn read(bytes: &[u8]) -> Result<Envelope, Unreadable> {
         .map(|piece| piece.unwrap_or(char::REPLACEMENT_CHARACTER))
         .collect();
     serde_json::from_str::<IgnoredAny>(&text).map_err(|_| Unreadable)?;
-    let (mut id, mut method, mut params) = (Id::null(), String::new(), None);
+    let (mut id, mut method, mut params) = ("null", String::new(), None);
     for (name, value) in raw::members(&text).ok_or(Unreadable)? {
         let name = read_text(name).unwrap_or_default();
         if name.eq_ignore_ascii_case("id") {
-            id = Id(raw::compact(value));
+            id = value;
         } else if name.eq_ignore_ascii_case("params") {
             params = (value != "null").then_some(value);
         } else if name.eq_ignore_ascii_case("method") && value != "null" {
             method = read_text(value).ok_or(Unreadable)?;
         }
     }
+    if id.len() > QUOTED_MAX {
+        return Err(Unreadable);
+    }
+    let id = Id(raw::compact(id));
     let call = read_call(&method, params);
     Ok(Envelope { id, method, call })
 }
@@ -111,7 +119,7 @@ pub fn reply(id: &Id, outcome: &Outcome) -> String {
     match outcome {
         Ok(result) => format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n"),
         Err(error) => {
-            let error = quote(error.as_bytes());
+            let error = quote(start(error, ERROR_MAX).as_bytes());
             format!("{{\"id\":{id},\"result\":null,\"error\":{error}}}\n")
         }
     }
@@ -267,6 +275,54 @@ mod tests {
             count: 3,
         };
         assert_eq!(envelope.call, Ok(wanted));
+    }
+
+    #[test]
+    fn an_id_that_cannot_come_back_makes_a_request_unreadable() {
+        let request = |blanks: usize, length: usize| {
+            let (blanks, id) = (" ".repeat(blanks), "<".repeat(length));
+            format!("{{\"id\":[{blanks}\"{id}\"],\"method\":\"Node.Info\",\"params\":[{{}}]}}")
+        };
+        let fits = read(request(0, QUOTED_MAX - 4).as_bytes()).unwrap();
+        let id = "\\u003c".repeat(QUOTED_MAX - 4);
+        assert_eq!(fits.id.to_string(), format!("[\"{id}\"]"));
+        for (blanks, length) in [(0, QUOTED_MAX - 3), (1, QUOTED_MAX - 4), (0, 1 << 20)] {
+            let read = read(request(blanks, length).as_bytes());
+            assert_eq!(read, Err(Unreadable), "{blanks} {length}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_text_an_error_quotes_the_start() {
+        let long = "<".repeat(1 << 20);
+        let digits = "1".repeat(1 << 20);
+        for request in [
+            format!("{{\"method\":\"{long}\"}}"),
+            format!("{{\"method\":\"Node.{long}\"}}"),
+            format!("{{\"method\":\"{long}.Info\"}}"),
+            format!("{{\"method\":\"Node.List\",\"params\":[{{\"start\":\"{long}\"}}]}}"),
+            format!("{{\"method\":\"Node.List\",\"params\":[{{\"start\":\"0.{digits}\"}}]}}"),
+            format!("{{\"method\":\"Bitmark.Transfer\",\"params\":[{{\"link\":[\"{long}\"]}}]}}"),
+            format!("{{\"method\":\"Bitmark.Provenance\",\"params\":[{{\"txId\":\"{long}\"}}]}}"),
+        ] {
+            let envelope = read(request.as_bytes()).unwrap();
+            let reply = reply(&envelope.id, &envelope.call.map(|_| String::new()));
+            let error = &request[..40];
+            assert!(
+                reply.len() < 6 * QUOTED_MAX + 200,
+                "{error}: {}",
+                reply.len()
+            );
+            assert!(reply.contains("\"result\":null"), "{error}");
+        }
+        // What is cut is still text.
+        let wide = error(&format!(
+            "{{\"method\":\"a{}\"}}",
+            "\u{20ac}".repeat(QUOTED_MAX)
+        ));
+        let start = "rpc: service/method request ill-formed: a";
+        assert!(wide.starts_with(start), "{wide:.50}");
+        assert_eq!(wide.len(), start.len() + (QUOTED_MAX - 1) / 3 * 3);
     }
 
     #[test]

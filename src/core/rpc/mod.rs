@@ -8,6 +8,8 @@
 //! | anything else | [`Unreadable`] | sends [`Unreadable::reply`] and closes |
 //!
 //! Bounds: whoever hands a text in limits its size; what is made of it is a small multiple of that.
+//! Of what comes back, an id has at most [`QUOTED_MAX`] bytes as it was sent, else the request is
+//! unreadable, and an error quotes as many.
 
 mod argument;
 mod call;
@@ -17,10 +19,28 @@ mod raw;
 pub use call::Call;
 pub use envelope::{Envelope, Id, Unreadable, read, reply};
 
+/// Bytes of a request that come back: of its id, of its method, of a text that is quoted.
+pub const QUOTED_MAX: usize = 4096;
+/// Bytes of an error's text; nothing of ours is as long.
+const ERROR_MAX: usize = 2 * QUOTED_MAX;
 /// Most entries of a page of `Node.List`, fingerprints of `Assets.Get`, peers of a page over HTTPS.
 pub const PAGE_MAX: usize = 100;
 /// Most steps of a provenance and entries of a page of `Owner.Bitmarks`; more are cut to it.
 pub const RECORDS_MAX: usize = 200;
+
+/// The start of a text, at most so many bytes of it.
+fn start(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// As much of a text as is quoted.
+fn cut(text: &str) -> &str {
+    start(text, QUOTED_MAX)
+}
 
 /// What of a call's answer only the sockets know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -120,7 +120,9 @@ impl Counters {
             accepted.get_or_create(&[name]).inc_by(count.accepted());
             for (why, number) in [
                 ("idle longest", count.evicted()),
+                ("had its turn", count.relieved()),
                 ("no place", count.turned_away()),
+                ("too many handshakes", count.dismissed()),
             ] {
                 let closed = closed.get_or_create(&[name, ("reason", why)]);
                 closed.inc_by(number);
@@ -130,7 +132,7 @@ impl Counters {
         registry.register("client_connections", help, open);
         let help = "Connections of clients that got a place so far";
         registry.register("client_connections_accepted", help, accepted);
-        let help = "Connections of clients that were closed because all places were taken";
+        let help = "Connections of clients that were closed for want of room, by reason";
         registry.register("client_connections_closed", help, closed);
     }
 

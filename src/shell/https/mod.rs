@@ -6,8 +6,10 @@
 pub mod paths;
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +22,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use self::paths::{Page, Refusal, Wanted};
-use super::counters::requests::status;
+use super::counters::requests::{OTHER, REFUSED, status};
 use super::counters::{Requests, ServiceCounts};
 use super::files::config::Allow;
 use super::rpc::splitter::Splitter;
 use super::rpc::{Answer, REQUEST_BYTES, Service};
 use super::tcp::listener::{self, Secured};
-use super::tcp::{Place, Places};
+use super::tcp::{Over, Place, Places};
 
 /// What ALPN offers.
 pub const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -45,12 +48,15 @@ pub trait Pages: Clone + Send + Sync + 'static {
 /// The bounds of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Connections over all listeners; at the limit the longest idle is closed.
+    /// Connections over all listeners; at the limit the longest idle is closed, or one that has had
+    /// its turn (see [`Places`]).
     pub maximum_connections: usize,
     /// A handshake that takes longer ends the connection.
     pub handshake: Duration,
     /// How long a request may take to come, its reply to be read, and the next request to begin.
     pub time: Duration,
+    /// How long a connection that had its turn has for its last answers.
+    pub farewell: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Bytes of a request's body; a longer one is answered like one that is no request.
@@ -69,6 +75,7 @@ impl Settings {
             maximum_connections,
             handshake: Duration::from_secs(5),
             time: Duration::from_secs(10),
+            farewell: Duration::from_secs(1),
             head_bytes: 1 << 20,
             body_bytes: REQUEST_BYTES,
             streams: 16,
@@ -83,12 +90,14 @@ pub fn bind(addresses: &[SocketAddr]) -> Vec<TcpListener> {
     listener::bind(NAME, addresses)
 }
 
-/// Serves until it is dropped. `counts` has its connections, their bytes and their requests.
+/// Serves until it is dropped. `counts` has its connections, their bytes and their requests; `calls`
+/// those bodies that are no request for the node (the others are counted by who answers them).
 pub async fn serve<S: Service + Pages>(
     listeners: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
     settings: Settings,
     counts: ServiceCounts,
+    calls: Requests,
     service: S,
 ) {
     let places = Places::new(settings.maximum_connections, counts.count.clone());
@@ -101,7 +110,11 @@ pub async fn serve<S: Service + Pages>(
     let settings = Arc::new(settings);
     let requests = counts.requests;
     let handle = move |stream, from: SocketAddr, place| {
-        let (settings, requests) = (Arc::clone(&settings), requests.clone());
+        let requests = Counts {
+            requests: requests.clone(),
+            calls: calls.clone(),
+        };
+        let settings = Arc::clone(&settings);
         exchange(
             stream,
             from.ip(),
@@ -114,13 +127,22 @@ pub async fn serve<S: Service + Pages>(
     listener::serve_tls(listeners, secured, places, handle).await;
 }
 
+/// Where requests are counted. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    /// Of HTTP, by path and status.
+    pub requests: Requests,
+    /// Of JSON-RPC, by method and result.
+    pub calls: Requests,
+}
+
 /// Requests and replies of one connection after its handshake, until it ends.
 pub async fn exchange<T, S>(
     stream: T,
     from: IpAddr,
     place: Place,
     settings: Arc<Settings>,
-    requests: Requests,
+    counts: Counts,
     service: S,
 ) where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -129,7 +151,7 @@ pub async fn exchange<T, S>(
     let client = Client {
         from: from.to_canonical(),
         place: Arc::new(place),
-        requests,
+        counts,
         settings,
         service,
     };
@@ -141,7 +163,7 @@ pub async fn exchange<T, S>(
 struct Client<S> {
     from: IpAddr,
     place: Arc<Place>,
-    requests: Requests,
+    counts: Counts,
     settings: Arc<Settings>,
     service: S,
 }
@@ -156,7 +178,8 @@ impl Drop for Running<'_> {
 }
 
 impl<S: Service + Pages> Client<S> {
-    /// Serves until the client goes, is idle for too long or loses its place.
+    /// Serves until the client goes, is idle for too long or loses its place. Where it loses it
+    /// because it had its turn, what has begun is still answered.
     async fn serve<T>(self, stream: TokioIo<T>)
     where
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -174,27 +197,49 @@ impl<S: Service + Pages> Client<S> {
             .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(settings.streams);
         let place = Arc::clone(&self.place);
+        let requests = self.counts.requests.clone();
         let service = service_fn(move |request| {
             let client = self.clone();
             async move { Ok::<_, Infallible>(client.answer(request).await) }
         });
-        tokio::select! {
-            ended = builder.serve_connection(stream, service) => {
-                if let Err(error) = ended {
-                    log::debug!(target: "clients", "{NAME}: {error}");
+        let mut connection = pin!(builder.serve_connection(stream, service));
+        let mut leaves: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        log::debug!(target: "clients", "{NAME}: {error}");
+                        if let Some(code) = unread(&*error) {
+                            requests.count(OTHER, status(code));
+                        }
+                    }
+                    return;
+                }
+                over = place.over(settings.time), if leaves.is_none() => match over {
+                    Over::Idle => return,
+                    Over::HadTurn => {
+                        connection.as_mut().graceful_shutdown();
+                        leaves = Some(Instant::now() + settings.farewell);
+                    }
+                },
+                () = tokio::time::sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {
+                    return;
                 }
             }
-            () = place.over(settings.time) => {}
         }
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         self.place.touch();
         let (head, body) = request.into_parts();
-        let begun = self.requests.begin(paths::label(head.uri.path()));
+        let begun = self.counts.requests.begin(paths::label(head.uri.path()));
         let wanted = paths::route(&head.method, &head.uri, self.from, &self.settings.allow);
         let (code, text) = match wanted {
-            Ok(Wanted::Rpc) => (StatusCode::OK, self.rpc(body).await),
+            Ok(Wanted::Rpc) => match self.rpc(body).await {
+                Ok(text) => (StatusCode::OK, text),
+                // Dropped without an end: it is counted so. Nobody reads the reply.
+                Err(Cut) => return reply(StatusCode::OK, Refusal::Internal.body().to_owned()),
+            },
             Ok(Wanted::Page(page)) => {
                 self.place.busy();
                 let _running = Running(&self.place);
@@ -211,25 +256,52 @@ impl<S: Service + Pages> Client<S> {
 
     /// The first object of the body is served. The status tells nothing: it was sent before the
     /// body was read in the reference.
-    async fn rpc(&self, body: Incoming) -> String {
+    async fn rpc(&self, body: Incoming) -> Result<String, Cut> {
         let bytes = axum::body::to_bytes(Body::new(body), self.settings.body_bytes);
         let internal = || Refusal::Internal.body().to_owned();
-        let Ok(Ok(bytes)) = tokio::time::timeout(self.settings.time, bytes).await else {
-            return internal();
+        let bytes = match tokio::time::timeout(self.settings.time, bytes).await {
+            Err(_) => return Ok(internal()),
+            Ok(Err(error)) if is_cut(&error) => return Err(Cut),
+            // It is too long.
+            Ok(Err(_)) => None,
+            Ok(Ok(bytes)) => Some(bytes),
         };
-        let mut splitter = Splitter::new(self.settings.body_bytes);
-        splitter.push(&bytes);
-        let Ok(Some(request)) = splitter.next_request() else {
-            return internal();
+        let request = bytes.and_then(|bytes| {
+            let mut splitter = Splitter::new(self.settings.body_bytes);
+            splitter.push(&bytes);
+            splitter.next_request().ok().flatten()
+        });
+        let Some(request) = request else {
+            self.counts.calls.count(OTHER, REFUSED);
+            return Ok(internal());
         };
         self.place.busy();
         let _running = Running(&self.place);
-        match self.service.call(request).await {
+        Ok(match self.service.call(request).await {
             Answer::Called(text) => text,
             Answer::Refused(text) => text + Refusal::Internal.body(),
             Answer::Unreadable(_) => internal(),
-        }
+        })
     }
+}
+
+/// The body did not come whole: its client went, or broke the rules of HTTP in it.
+struct Cut;
+
+fn is_cut(error: &axum::Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| cause.is::<hyper::Error>())
+}
+
+/// The status with which the library answered a head that it could not read; none: it did not.
+fn unread(error: &(dyn Error + 'static)) -> Option<u16> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_parse_too_large() {
+        // Only its text tells these two apart.
+        let is_path = error.to_string().contains("URI");
+        return Some(if is_path { 414 } else { 431 });
+    }
+    (error.is_parse() && !error.is_parse_version_h2()).then_some(400)
 }
 
 fn refused(refusal: Refusal) -> (StatusCode, String) {

@@ -4,18 +4,23 @@
 //! One task does all of it. It reads only while it can begin a request, so what a client sends ahead
 //! stays with the system; it begins one only while there is room for its reply. Leaving the function
 //! takes all questions back.
+//!
+//! Room: a reply is thought to be as long as the longest of the connection so far, and as many calls
+//! run as such replies fit into what may be unsent; one always may. So beyond the bound there is at
+//! most what the calls bring that run while a longer reply than ever comes.
 
 use std::io::ErrorKind;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::splitter::{Fault, Splitter};
 use super::{Answer, Service, Settings};
 use crate::core::wire::json::quote;
 use crate::shell::counters::Requests;
 use crate::shell::counters::requests::{OTHER, REFUSED};
-use crate::shell::tcp::Place;
+use crate::shell::tcp::{Over, Place};
 
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
@@ -65,6 +70,47 @@ impl Outgoing {
     }
 }
 
+/// The calls that are with the node.
+#[derive(Default)]
+struct Running {
+    /// Each with the bytes of its request.
+    calls: JoinSet<(usize, Answer)>,
+    /// Bytes of their requests.
+    bytes: usize,
+    /// Of the longest reply so far.
+    longest: usize,
+}
+
+impl Running {
+    fn has_room(&self, out: &Outgoing, settings: &Settings) -> bool {
+        let count = self.calls.len();
+        let (unsent, replies) = (out.rest().len(), self.longest.saturating_mul(count + 1));
+        count < settings.running
+            && unsent < settings.unsent_bytes
+            && self.bytes < settings.running_bytes
+            && (count == 0 || unsent.saturating_add(replies) <= settings.unsent_bytes)
+    }
+
+    fn begin<S: Service>(&mut self, service: &S, request: Vec<u8>) {
+        let (service, size) = (service.clone(), request.len());
+        self.bytes += size;
+        self.calls
+            .spawn(async move { (size, service.call(request).await) });
+    }
+
+    /// The next answer; none: nothing runs. An error: a call failed, and so does the connection.
+    async fn next(&mut self) -> Option<Result<Answer, JoinError>> {
+        let ended = self.calls.join_next().await?;
+        Some(ended.map(|(size, answer)| {
+            self.bytes = self.bytes.saturating_sub(size);
+            let (Answer::Called(reply) | Answer::Refused(reply) | Answer::Unreadable(reply)) =
+                &answer;
+            self.longest = self.longest.max(reply.len());
+            answer
+        }))
+    }
+}
+
 /// What a connection has, and its bounds.
 #[derive(Clone, Copy)]
 pub(super) struct Client<'a> {
@@ -73,7 +119,8 @@ pub(super) struct Client<'a> {
     pub settings: &'a Settings,
 }
 
-/// Serves until the client goes, is idle for too long or loses its place.
+/// Serves until the client goes, is idle for too long or loses its place. Where it loses it because
+/// it had its turn, what has begun is still answered.
 pub(super) async fn serve<T, S>(stream: T, client: Client<'_>, service: &S)
 where
     T: AsyncRead + AsyncWrite + Send,
@@ -86,7 +133,7 @@ where
     } = client;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut splitter = Splitter::new(settings.request_bytes);
-    let mut running: JoinSet<Answer> = JoinSet::new();
+    let mut running = Running::default();
     let mut out = Outgoing {
         is_flushed: true,
         ..Outgoing::default()
@@ -94,16 +141,14 @@ where
     let mut chunk = vec![0_u8; CHUNK];
     let mut is_ended = false;
     let mut was_refused = false;
+    // Until when it is answered after it lost its place.
+    let mut leaves: Option<Instant> = None;
     loop {
-        let has_room = |running: &JoinSet<Answer>, out: &Outgoing| {
-            running.len() < settings.running && out.rest().len() < settings.unsent_bytes
-        };
-        while !is_ended && has_room(&running, &out) {
+        while !is_ended && running.has_room(&out, settings) {
             match splitter.next_request() {
                 Ok(Some(request)) => {
-                    let service = service.clone();
                     place.busy();
-                    running.spawn(async move { service.call(request).await });
+                    running.begin(service, request);
                 }
                 Ok(None) => break,
                 Err(fault) => {
@@ -113,12 +158,22 @@ where
                 }
             }
         }
-        if is_ended && running.is_empty() && out.is_done() {
+        if is_ended && running.calls.is_empty() && out.is_done() {
             break;
         }
+        let has_room = running.has_room(&out, settings);
         tokio::select! {
-            () = place.over(settings.idle) => return,
-            Some(answer) = running.join_next() => {
+            over = place.over(settings.idle), if leaves.is_none() => match over {
+                Over::Idle => return,
+                Over::HadTurn => {
+                    is_ended = true;
+                    leaves = Some(Instant::now() + settings.farewell);
+                }
+            },
+            () = tokio::time::sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {
+                return;
+            }
+            Some(answer) = running.next() => {
                 place.rest();
                 match answer {
                     Ok(Answer::Called(reply) | Answer::Refused(reply)) => out.push(&reply),
@@ -134,7 +189,7 @@ where
                     }
                 }
             }
-            read = reader.read(&mut chunk), if !is_ended && has_room(&running, &out) => match read {
+            read = reader.read(&mut chunk), if !is_ended && has_room => match read {
                 Ok(0) => is_ended = true,
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => is_ended = true,
                 Err(_) => return,
@@ -156,7 +211,7 @@ where
     tokio::select! {
         _ = farewell => {}
         () = tokio::time::sleep(settings.farewell) => {}
-        () = place.over(settings.idle) => {}
+        _ = place.over(settings.idle), if leaves.is_none() => {}
     }
 }
 

@@ -42,7 +42,8 @@ pub trait Service: Clone + Send + Sync + 'static {
 /// The bounds of the service.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Connections over all listeners; at the limit the longest idle is closed.
+    /// Connections over all listeners; at the limit the longest idle is closed, or one that has had
+    /// its turn (see [`Places`]).
     pub maximum_connections: usize,
     /// A handshake that takes longer ends the connection.
     pub handshake: Duration,
@@ -52,7 +53,10 @@ pub struct Settings {
     pub request_bytes: usize,
     /// Requests of one connection that are with the node; the next one waits.
     pub running: usize,
-    /// Bytes of replies that wait for the client; beyond them no further request is begun.
+    /// Bytes of such requests; while there are as many the next one waits.
+    pub running_bytes: usize,
+    /// Bytes of replies that wait for the client; beyond them no further request is begun,
+    /// and no more at a time than fit by the longest reply of the connection.
     pub unsent_bytes: usize,
     /// How long a connection that ends has for its last bytes.
     pub farewell: Duration,
@@ -68,6 +72,7 @@ impl Settings {
             idle: Duration::from_secs(60),
             request_bytes: REQUEST_BYTES,
             running: 16,
+            running_bytes: 256 << 10,
             unsent_bytes: 256 << 10,
             farewell: Duration::from_secs(1),
         }

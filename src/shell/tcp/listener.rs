@@ -3,7 +3,11 @@
 //! An IPv6 socket leaves IPv4 alone, so both families can have the same port. A socket that cannot be
 //! bound is logged and the others run. Dropping the future of [`serve`] closes everything.
 //!
-//! Bounds: `BACKLOG` newcomers wait in the system; the connections are bounded by their places.
+//! A newcomer gets a place after its handshake. Until then it is one of [`HANDSHAKES`], which harms
+//! nobody who has a place.
+//!
+//! Bounds: `BACKLOG` newcomers wait in the system, [`HANDSHAKES`] in the lobby; the others are bounded
+//! by their places.
 
 use std::future::Future;
 use std::io;
@@ -13,16 +17,22 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::super::counters::flow::{Flow, Metered};
+use super::lobby::{Guest, Lobby};
 use super::places::{Place, Places};
 
 /// Newcomers that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// Newcomers of a service in their handshake, or waiting for a place after it.
+pub const HANDSHAKES: usize = 512;
+/// So long one waits for a place after its handshake.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection without traffic is asked for a sign of life after so long, and so often.
 const KEEP_ALIVE_SECONDS: u32 = 300;
 /// After a failure to accept, for want of descriptors mostly.
@@ -72,24 +82,6 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Accepts until it is dropped. Each newcomer with a place is given to `handle`; one without is
-/// closed at once.
-pub async fn serve<H, F>(listeners: Vec<TcpListener>, places: Places, handle: H)
-where
-    H: Fn(TcpStream, SocketAddr, Place) -> F + Clone + Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut loops = JoinSet::new();
-    for listener in listeners {
-        loops.spawn(accept(listener, places.clone(), handle.clone()));
-    }
-    while let Some(ended) = loops.join_next().await {
-        if let Err(error) = ended {
-            log::error!(target: "clients", "a listener ended: {error}");
-        }
-    }
-}
-
 /// What a service over TLS shows of itself.
 #[derive(Debug, Clone)]
 pub struct Secured {
@@ -103,7 +95,8 @@ pub struct Secured {
     pub bytes: Flow,
 }
 
-/// As [`serve`], over TLS: whose handshake is done is given to `handle`.
+/// Accepts until it is dropped. Each newcomer that has done its handshake and got a place is given
+/// to `handle`.
 pub async fn serve_tls<H, F>(
     listeners: Vec<TcpListener>,
     secured: Secured,
@@ -113,33 +106,73 @@ pub async fn serve_tls<H, F>(
     H: Fn(TlsStream<Metered<TcpStream>>, SocketAddr, Place) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Secured {
-        service,
-        tls,
-        handshake,
-        bytes,
-    } = secured;
-    let tls = TlsAcceptor::from(tls);
-    let greet = move |stream: TcpStream, from: SocketAddr, place: Place| {
-        let (tls, handle, bytes) = (tls.clone(), handle.clone(), bytes.clone());
-        async move {
-            let stream = bytes.around(stream);
-            let done = tokio::select! {
-                done = tls.accept(stream) => done,
-                () = place.over(handshake) => return,
-            };
-            match done {
-                Ok(stream) => handle(stream, from, place).await,
-                Err(error) => log::debug!(target: "clients", "{service}: {from}: {error}"),
-            }
+    let lobby = Lobby::new(HANDSHAKES, places.count().clone());
+    let mut loops = JoinSet::new();
+    for listener in listeners {
+        let door = Door {
+            secured: secured.clone(),
+            lobby: lobby.clone(),
+            places: places.clone(),
+        };
+        loops.spawn(accept(listener, door, handle.clone()));
+    }
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended {
+            log::error!(target: "clients", "a listener ended: {error}");
         }
-    };
-    serve(listeners, places, greet).await;
+    }
 }
 
-async fn accept<H, F>(listener: TcpListener, places: Places, handle: H)
+/// What stands between a newcomer and the service. Clones share it.
+#[derive(Debug, Clone)]
+struct Door {
+    secured: Secured,
+    lobby: Lobby,
+    places: Places,
+}
+
+impl Door {
+    /// The handshake, and then a place; nothing where one of them is not to be had.
+    async fn pass(
+        self,
+        stream: TcpStream,
+        from: SocketAddr,
+        guest: Guest,
+    ) -> Option<(TlsStream<Metered<TcpStream>>, Place)> {
+        let Secured {
+            service,
+            tls,
+            handshake,
+            bytes,
+        } = self.secured;
+        let greeting = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), bytes.around(stream));
+            let begun = hello.await?;
+            guest.speaks();
+            begun.into_stream(tls).await
+        };
+        let passing = async {
+            match tokio::time::timeout(handshake, greeting).await.ok()? {
+                Ok(stream) => {
+                    let place = self.places.wait(from.ip(), PATIENCE).await?;
+                    Some((stream, place))
+                }
+                Err(error) => {
+                    log::debug!(target: "clients", "{service}: {from}: {error}");
+                    None
+                }
+            }
+        };
+        tokio::select! {
+            passed = passing => passed,
+            () = guest.dismissed() => None,
+        }
+    }
+}
+
+async fn accept<H, F>(listener: TcpListener, door: Door, handle: H)
 where
-    H: Fn(TcpStream, SocketAddr, Place) -> F,
+    H: Fn(TlsStream<Metered<TcpStream>>, SocketAddr, Place) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -147,8 +180,15 @@ where
         tokio::select! {
             newcomer = listener.accept() => match newcomer {
                 Ok((stream, from)) => {
-                    if let (Some(place), Ok(())) = (places.take(), prepare(&stream)) {
-                        connections.spawn(handle(stream, from, place));
+                    if prepare(&stream).is_ok() {
+                        let guest = door.lobby.enter(from.ip());
+                        let passing = door.clone().pass(stream, from, guest);
+                        let handle = handle.clone();
+                        connections.spawn(async move {
+                            if let Some((stream, place)) = passing.await {
+                                handle(stream, from, place).await;
+                            }
+                        });
                     }
                     // Who was there has its turn between any two newcomers.
                     tokio::task::yield_now().await;
