@@ -274,7 +274,7 @@ impl Loop {
         if let Some(health) = self.health.get(&asking.currency) {
             health.answered(now());
         }
-        for payment in detection::discovery_answer(asking.currency, &frames) {
+        for payment in detection::discovery_answer(asking.currency, &frames).unwrap_or_default() {
             self.tell(payment);
         }
     }
