@@ -374,7 +374,7 @@ impl World {
                 ],
                 "reply_frames": request["reply_frames"],
             }));
-            for payment in detection::discovery_answer(currency, &frames) {
+            for payment in detection::discovery_answer(currency, &frames).unwrap_or_default() {
                 self.input(Input::Payment(payment));
             }
         }

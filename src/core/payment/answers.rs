@@ -1,17 +1,15 @@
 //! What the REST service of a currency daemon answers (`proto/reservoir.md`, section 15). A block
-//! is read one transaction at a time, so that of megabytes of JSON only the payments stay.
+//! is read one transaction at a time and where it stands, so that of megabytes of JSON only the
+//! payments are kept.
 //!
 //! Bounds: [`BLOCK_TRANSACTIONS_MAX`]; the length of an answer is bounded by who reads it.
 
-use std::fmt;
-
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed as _};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 use crate::core::currency::Currency;
 use crate::core::reservoir::SeenPayment;
-use crate::core::reservoir::detection;
+use crate::core::reservoir::detection::Transactions;
 use crate::core::time::UnixSeconds;
 
 /// More transactions than a block of either coin can have.
@@ -86,29 +84,11 @@ struct Payments(Vec<SeenPayment>);
 
 impl<'de> Deserialize<'de> for Payments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Payments;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of transactions")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Payments, A::Error> {
-                let mut payments = Vec::new();
-                let mut count = 0_usize;
-                while let Some(transaction) = all.next_element::<Value>()? {
-                    count += 1;
-                    if count > BLOCK_TRANSACTIONS_MAX {
-                        return Err(de::Error::custom("more transactions than a block has"));
-                    }
-                    if count > 1 {
-                        payments.extend(detection::payment(Currency::Nothing, &transaction));
-                    }
-                }
-                Ok(Payments(payments))
-            }
-        }
-        deserializer.deserialize_seq(List)
+        let all = Transactions {
+            currency: Currency::Nothing,
+            passed_over: 1,
+            most: BLOCK_TRANSACTIONS_MAX,
+        };
+        all.deserialize(deserializer).map(Self)
     }
 }

@@ -6,13 +6,18 @@
 //! | start | `chaininfo.json` | the newest block | back, from there |
 //! | back | `block/HASH.json` | at most 3 confirmations | back, one block further |
 //! | back | | more | its payments; remembered; back, one further, until 72 hours are seen |
-//! | back | | off the chain | start |
+//! | back | | off the chain | a failure; start |
 //! | ahead | `headers/1/HASH.json` of the newest block looked at | on the chain, its follower not deep enough | wait |
 //! | ahead | | on the chain, its follower deep enough | follower |
-//! | ahead | | none, or off the chain | forget it; ahead with the one below; none left: start |
+//! | ahead | | none, or off the chain | forget it; ahead with the one below; none left: a failure; start |
 //! | follower | `block/HASH.json` | behind ours, deep enough | its payments; remembered; the next, or wait |
 //! | follower | | anything else | ahead |
+//! | follower | | the daemon does not have it | a failure; ahead |
 //! | any | | a failure | the same again, after a pause that grows; after five, in a block: start |
+//!
+//! A way that had to be left (to start, or from a follower to ahead) is a setback: the pause grows
+//! with setbacks too, until the scan has come to rest or one block further ([`Scan::is_on_its_way`]).
+//! Else a daemon that contradicts itself would be asked for the same blocks without an end.
 //!
 //! A payment that was told twice counts once, so that looking at a block again does no harm: after
 //! a reorganisation the scan goes back to the newest block that is on both branches.
@@ -77,6 +82,9 @@ pub enum Failure {
     /// No connection, no time left, another status.
     #[error("{0}")]
     Other(String),
+    /// The way must be left, for this reason.
+    #[error("the scan starts again: {0}")]
+    Setback(&'static str),
     /// JSON of another shape.
     #[error("the answer is not of a daemon: {0}")]
     Garbage(String),
@@ -102,8 +110,12 @@ pub struct Scan {
     state: State,
     /// What was looked at, newest last.
     trail: VecDeque<Hash>,
+    /// In a row.
     failures: u32,
-    is_due: bool,
+    /// Ways left since the scan came to rest or one block further.
+    setbacks: u32,
+    /// Before the next question.
+    wait: Option<Millis>,
 }
 
 impl Scan {
@@ -117,14 +129,15 @@ impl Scan {
             state: State::Start,
             trail: VecDeque::new(),
             failures: 0,
-            is_due: true,
+            setbacks: 0,
+            wait: None,
         }
     }
 
     /// What to do now. After [`Next::Wait`] the next call says what to ask.
     pub fn next_step(&mut self) -> Next {
-        if !std::mem::replace(&mut self.is_due, true) {
-            return Next::Wait(self.pause());
+        if let Some(wait) = self.wait.take() {
+            return Next::Wait(wait);
         }
         Next::Get(match &self.state {
             State::Start => "chaininfo.json".to_owned(),
@@ -139,13 +152,28 @@ impl Scan {
         })
     }
 
+    /// Whether it goes on without a setback: then a good answer means that all is well.
+    #[must_use]
+    pub const fn is_on_its_way(&self) -> bool {
+        self.setbacks == 0
+    }
+
     fn pause(&self) -> Millis {
-        let Some(again) = self.failures.checked_sub(1) else {
-            return self.timing.poll_ms;
-        };
+        let again = self.failures.max(self.setbacks).saturating_sub(1);
         let factor = 1_u64.checked_shl(again.min(32)).unwrap_or(u64::MAX);
         let grown = self.timing.retry_ms.saturating_mul(factor);
         grown.min(self.timing.retry_max_ms)
+    }
+
+    const fn rest(&mut self) {
+        self.wait = Some(self.timing.poll_ms);
+        self.setbacks = 0;
+    }
+
+    /// Leaves the way it is on.
+    fn leave(&mut self, to: State) {
+        self.state = to;
+        self.setbacks = self.setbacks.saturating_add(1);
     }
 
     /// Takes the answer to what was asked; gives the payments in it.
@@ -170,11 +198,11 @@ impl Scan {
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
-                self.is_due = false;
                 let in_block = matches!(self.state, State::Back { .. } | State::Follower(_));
                 if in_block && self.failures.is_multiple_of(FAILURES_MAX) {
-                    self.state = State::Start;
+                    self.leave(State::Start);
                 }
+                self.wait = Some(self.pause());
                 Err(failure)
             }
         }
@@ -202,9 +230,9 @@ impl Scan {
     ) -> Result<Vec<SeenPayment>, Failure> {
         let block: BlockInfo = asked(read(answer?)?, at)?;
         if block.confirmations < 1 {
-            // It went off the chain while we were on our way.
-            self.state = State::Start;
-            return Ok(Vec::new());
+            // It went off the chain while we were on our way, or was never on it.
+            self.leave(State::Start);
+            return Err(Failure::Setback("a block on the way back is off the chain"));
         }
         let is_deep = block.confirmations > CONFIRMATIONS;
         let is_old = block.time < now_wall.saturating_sub(LIFE_S);
@@ -222,7 +250,7 @@ impl Scan {
         if matches!(self.state, State::Ahead) && self.trail.is_empty() {
             // A chain too short to have a block that is deep enough.
             self.state = State::Start;
-            self.is_due = false;
+            self.rest();
         }
         Ok(if is_deep {
             block.payments(self.currency)
@@ -244,6 +272,12 @@ impl Scan {
             // A reorganisation: what is below may be on both branches.
             None => {
                 self.trail.pop_back();
+                if self.trail.is_empty() {
+                    self.leave(State::Start);
+                    return Err(Failure::Setback(
+                        "no block looked at is on the chain any more",
+                    ));
+                }
             }
             Some(header) => self.go_on(header.confirmations, header.nextblockhash),
         }
@@ -256,7 +290,7 @@ impl Scan {
         self.state = match next.filter(|_| is_deep) {
             Some(next) => State::Follower(next),
             None => {
-                self.is_due = false;
+                self.rest();
                 State::Ahead
             }
         };
@@ -268,16 +302,17 @@ impl Scan {
         answer: Result<&[u8], Failure>,
     ) -> Result<Vec<SeenPayment>, Failure> {
         if answer == Err(Failure::Absent) {
-            self.state = State::Ahead;
+            self.leave(State::Ahead);
         }
         let block: BlockInfo = asked(read(answer?)?, at)?;
         let follows = block.previousblockhash.as_ref() == self.trail.back();
         if !follows || block.confirmations <= CONFIRMATIONS {
             // The chain changed between two answers.
             self.state = State::Ahead;
-            self.is_due = false;
+            self.wait = Some(self.timing.poll_ms);
             return Ok(Vec::new());
         }
+        self.setbacks = 0;
         self.trail.push_back(at.clone());
         if self.trail.len() > TRAIL_MAX {
             self.trail.pop_front();

@@ -24,7 +24,7 @@ pub const EACH_MAX: usize = 8;
 /// Addresses that are kept of one that waits.
 pub const ADDRESSES_MAX: usize = 100;
 /// Longest address, and longest id of a coin's transaction, in bytes.
-const TEXT_MAX: usize = 128;
+pub(super) const TEXT_MAX: usize = 128;
 
 /// A transaction of a coin that names a pay id.
 #[derive(Debug, Clone, PartialEq, Eq)]

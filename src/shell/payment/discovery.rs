@@ -1,9 +1,11 @@
 //! The discovery mode: a thread that hears what the discovery service publishes, and asks it about
 //! the past each time the connection stands (`proto/reservoir.md`, section 14).
 //!
-//! Plain ZeroMQ. The library connects again by itself; a question without an answer in time is
-//! given up, its socket closed, and asked again after a pause that grows. Nothing waits without
-//! an end, and what is heard is not held up by what is asked.
+//! Plain ZeroMQ. The library connects again by itself, but not after a message over its limit, or
+//! to somebody who does not speak its protocol: while nothing is connected a new socket is made,
+//! after a pause that grows. A question without a good answer in time is given up, its socket
+//! closed, and asked again after such a pause. Nothing waits without an end, and what is heard is
+//! not held up by what is asked. The first failure of several in a row is told.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,13 +19,17 @@ use crate::core::currency::Currency;
 use crate::core::reservoir::{SeenPayment, detection};
 use crate::shell::counters::Health;
 use crate::shell::zmq::monitor::{Event, Monitor};
-use crate::shell::zmq::receive::{self, Sent};
+use crate::shell::zmq::receive::{self, Received, Sent};
 use crate::shell::zmq::signal::{Signal, Waker};
 use crate::shell::zmq::{Context, SocketError, options, poll};
 
 /// Messages taken before questions get their turn.
 const TURN: usize = 32;
 const TICK_MS: i64 = 1000;
+/// Largest answer about the past: a hundred bytes and more each, and far fewer than 1000 an hour.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long a connection may take to shake hands before a new one is made.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Where the service is, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,12 @@ pub struct Setup {
     pub retry: Duration,
     /// At most so long.
     pub retry_max: Duration,
+    /// The largest answer, in bytes.
+    pub answer_bytes: usize,
+    /// So long nothing is connected before a new socket is made; it doubles.
+    pub renew: Duration,
+    /// At most so long.
+    pub renew_max: Duration,
 }
 
 impl Setup {
@@ -50,6 +62,9 @@ impl Setup {
             answer_within: Duration::from_secs(30),
             retry: Duration::from_secs(5),
             retry_max: Duration::from_secs(300),
+            answer_bytes: ANSWER_BYTES_MAX,
+            renew: Duration::from_secs(2),
+            renew_max: Duration::from_secs(30),
         }
     }
 }
@@ -70,16 +85,69 @@ pub type Healths = BTreeMap<Currency, Health>;
 /// A question that waits for its answer.
 struct Asking {
     socket: zmq::Socket,
+    monitor: Monitor,
     currency: Currency,
+    /// Hands were shaken.
+    is_connected: bool,
     is_sent: bool,
     ends: Instant,
+}
+
+/// What hears the publisher.
+struct Line {
+    monitor: Monitor,
+    subscriber: zmq::Socket,
+}
+
+impl Line {
+    /// Dials, under the number of a socket that no other has.
+    fn open(context: &Context, setup: &Setup, number: u64) -> Result<Self, SocketError> {
+        let (subscriber, monitor) = dial(
+            context,
+            zmq::SocketType::SUB,
+            setup,
+            &setup.publisher,
+            number,
+        )?;
+        Ok(Self {
+            monitor,
+            subscriber,
+        })
+    }
+}
+
+fn dial(
+    context: &Context,
+    kind: zmq::SocketType,
+    setup: &Setup,
+    address: &SocketAddr,
+    number: u64,
+) -> Result<(zmq::Socket, Monitor), SocketError> {
+    let socket = options::plain(context, kind, address)?;
+    if kind == zmq::SocketType::REQ {
+        socket.set_maxmsgsize(i64::try_from(setup.answer_bytes).unwrap_or(i64::MAX))?;
+    }
+    let monitor = Monitor::of(context, &socket, &format!("payment-discovery-{number}"))?;
+    let endpoint = options::endpoint(address);
+    socket
+        .connect(&endpoint)
+        .map_err(|e| SocketError::Address(endpoint, e))?;
+    Ok((socket, monitor))
 }
 
 struct Loop {
     context: Context,
     setup: Setup,
-    subscriber: zmq::Socket,
-    monitor: Monitor,
+    line: Line,
+    /// Sockets dialled so far.
+    dialled: u64,
+    /// Since when the publisher's connection stands.
+    stands_since: Option<Instant>,
+    /// Hands are being shaken.
+    is_greeting: bool,
+    /// When a new socket is made, if nothing is connected.
+    renew_at: Instant,
+    renewal: Backoff,
     signal: Signal,
     stopped: Receiver<()>,
     sink: Sink,
@@ -99,20 +167,20 @@ impl Watcher {
     /// What the library or the system refuses.
     pub fn start(context: &Context, setup: Setup, sink: Sink) -> Result<Self, SocketError> {
         let (waker, signal) = Signal::pair(context, "payment-discovery-signal")?;
-        let subscriber = options::plain(context, zmq::SocketType::SUB, &setup.publisher)?;
-        let monitor = Monitor::of(context, &subscriber, "payment-discovery-monitor")?;
-        let endpoint = options::endpoint(&setup.publisher);
-        subscriber
-            .connect(&endpoint)
-            .map_err(|e| SocketError::Address(endpoint, e))?;
+        let line = Line::open(context, &setup, 0)?;
+        let mut renewal = Backoff::new(setup.renew, setup.renew_max);
         let (stop, stopped) = bounded(0);
         let coins = Currency::PAYABLE.into_iter();
         let health: Healths = coins.map(|coin| (coin, Health::default())).collect();
         let mut state = Loop {
             context: context.clone(),
             setup,
-            subscriber,
-            monitor,
+            line,
+            dialled: 1,
+            stands_since: None,
+            is_greeting: false,
+            renew_at: Instant::now() + renewal.pause(),
+            renewal,
             signal,
             stopped,
             sink,
@@ -120,7 +188,10 @@ impl Watcher {
             not_before: Instant::now(),
             asking: None,
             backoff: Backoff::new(setup.retry, setup.retry_max),
-            trouble: Trouble::with(format!("the discovery service at {}", setup.replier)),
+            trouble: Trouble::with(format!(
+                "the discovery service at {} and {}",
+                setup.publisher, setup.replier
+            )),
             health: health.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -161,6 +232,7 @@ impl Loop {
             self.wait()?;
             self.signal.lower();
             self.connections();
+            self.renew();
             self.hear()?;
             self.questions()?;
         }
@@ -170,8 +242,8 @@ impl Loop {
     fn wait(&self) -> Result<(), SocketError> {
         let mut items = vec![
             self.signal.poll_item(),
-            self.monitor.poll_item(),
-            self.subscriber.as_poll_item(zmq::POLLIN),
+            self.line.monitor.poll_item(),
+            self.line.subscriber.as_poll_item(zmq::POLLIN),
         ];
         let mut until = None;
         if let Some(asking) = &self.asking {
@@ -181,9 +253,13 @@ impl Loop {
                 zmq::POLLOUT
             };
             items.push(asking.socket.as_poll_item(events));
+            items.push(asking.monitor.poll_item());
             until = Some(asking.ends);
         } else if !self.due.is_empty() {
             until = Some(self.not_before);
+        }
+        if self.stands_since.is_none() {
+            until = Some(until.map_or(self.renew_at, |until| until.min(self.renew_at)));
         }
         let left = until.map_or(i64::MAX, |until| {
             let left = until.saturating_duration_since(Instant::now());
@@ -197,21 +273,76 @@ impl Loop {
 
     /// Each time the connection stands, the past is asked about: what was missed meanwhile.
     fn connections(&mut self) {
-        let events = self.monitor.events();
-        if events.contains(&Event::Disconnected) {
+        for event in self.line.monitor.events() {
+            match event {
+                Event::Connected => {
+                    self.is_greeting = true;
+                    self.renew_at = self.renew_at.max(Instant::now() + HANDSHAKE);
+                }
+                Event::HandshakeSucceeded => self.stands(),
+                Event::HandshakeFailed | Event::Disconnected => self.ended(),
+                Event::Accepted | Event::Other(_) => {}
+            }
+        }
+    }
+
+    fn stands(&mut self) {
+        log::info!(target: "payment", "connected to the discovery service at {}", self.setup.publisher);
+        self.is_greeting = false;
+        self.stands_since = Some(Instant::now());
+        self.due = Currency::PAYABLE.to_vec();
+        self.not_before = Instant::now();
+        self.backoff.reset();
+    }
+
+    fn ended(&mut self) {
+        let address = self.setup.publisher;
+        if let Some(since) = self.stands_since.take() {
             self.health.values().for_each(Health::gone);
+            self.trouble.failed(format!(
+                "the connection to {address} ended: the service went, or published more than {} bytes at once",
+                options::MAX_MESSAGE
+            ));
+            if since.elapsed() >= self.setup.renew_max {
+                self.renewal.reset();
+            }
+        } else if std::mem::take(&mut self.is_greeting) {
+            self.health.values().for_each(Health::failed);
+            self.trouble
+                .failed(format!("{address} does not speak the protocol of ZeroMQ"));
+        } else {
+            // The second event of the same end.
+            return;
         }
-        if events.contains(&Event::HandshakeSucceeded) {
-            log::info!(target: "payment", "connected to the discovery service at {}", self.setup.publisher);
-            self.due = Currency::PAYABLE.to_vec();
-            self.not_before = Instant::now();
-            self.backoff.reset();
+        self.is_greeting = false;
+        self.renew_at = Instant::now() + self.renewal.pause();
+    }
+
+    /// A new socket, if nothing is connected for long: the library may have given up the old one.
+    fn renew(&mut self) {
+        if self.stands_since.is_some() || Instant::now() < self.renew_at {
+            return;
         }
+        self.trouble
+            .failed(format!("no connection to {}", self.setup.publisher));
+        self.renew_at = Instant::now() + self.renewal.pause();
+        self.is_greeting = false;
+        let number = self.next_number();
+        match Line::open(&self.context, &self.setup, number) {
+            Ok(line) => self.line = line,
+            Err(e) => self.trouble.failed(e),
+        }
+    }
+
+    const fn next_number(&mut self) -> u64 {
+        let number = self.dialled;
+        self.dialled = number.wrapping_add(1);
+        number
     }
 
     fn hear(&mut self) -> Result<(), SocketError> {
         for _ in 0..TURN {
-            let Some(received) = receive::message(&self.subscriber)? else {
+            let Some(received) = receive::message(&self.line.subscriber)? else {
                 break;
             };
             if received.over_bytes {
@@ -235,66 +366,120 @@ impl Loop {
 
     fn questions(&mut self) -> Result<(), SocketError> {
         let Some(mut asking) = self.asking.take() else {
-            return self.ask_next();
+            self.ask_next();
+            return Ok(());
         };
         if !asking.is_sent {
             let question = detection::discovery_request(asking.currency, now());
             asking.is_sent = receive::send(&asking.socket, &question)? == Sent::Done;
         }
-        let answer = match receive::message(&asking.socket) {
+        // Before the answer is looked for: what came before the end counts.
+        let end = asking.end(&self.setup);
+        let answer = match receive::message_within(&asking.socket, self.setup.answer_bytes) {
             Ok(answer) => answer,
             // Nothing was asked yet.
             Err(zmq::Error::EFSM) => None,
             Err(e) => return Err(e.into()),
         };
         if let Some(answer) = answer {
-            self.answered(&asking, &answer.frames);
-        } else if Instant::now() < asking.ends {
-            self.asking = Some(asking);
+            self.answered(asking.currency, &answer);
+        } else if let Some(why) = end {
+            self.unanswered(asking.currency, why);
         } else {
-            // The socket goes with its question: a late answer reaches nobody.
-            if let Some(health) = self.health.get(&asking.currency) {
-                health.failed();
-            }
-            self.trouble.failed(format!(
-                "no answer about {} within {} s",
-                asking.currency.text(),
-                self.setup.answer_within.as_secs()
-            ));
-            self.due.push(asking.currency);
-            self.not_before = Instant::now() + self.backoff.pause();
+            self.asking = Some(asking);
         }
         Ok(())
     }
 
-    fn answered(&mut self, asking: &Asking, frames: &[Vec<u8>]) {
-        let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-        self.trouble.works();
-        self.backoff.reset();
-        if let Some(health) = self.health.get(&asking.currency) {
+    /// The socket went with its question: a late answer reaches nobody.
+    fn unanswered(&mut self, currency: Currency, why: impl std::fmt::Display) {
+        if let Some(health) = self.health.get(&currency) {
+            health.failed();
+        }
+        self.trouble.failed(format!("{}: {why}", currency.text()));
+        self.due.push(currency);
+        self.not_before = Instant::now() + self.backoff.pause();
+    }
+
+    fn answered(&mut self, currency: Currency, answer: &Received) {
+        if answer.over_bytes {
+            let most = self.setup.answer_bytes;
+            self.unanswered(currency, format!("the answer has more than {most} bytes"));
+            return;
+        }
+        let frames: Vec<&[u8]> = answer.frames.iter().map(Vec::as_slice).collect();
+        let payments = match detection::discovery_answer(currency, &frames) {
+            Ok(payments) => payments,
+            Err(why) => {
+                self.unanswered(currency, why);
+                return;
+            }
+        };
+        // Others may be asked about again, without an answer so far.
+        if self.due.is_empty() {
+            self.backoff.reset();
+            if self.stands_since.is_some() {
+                self.trouble.works();
+            }
+        }
+        if let Some(health) = self.health.get(&currency) {
             health.answered(now());
         }
-        for payment in detection::discovery_answer(asking.currency, &frames) {
+        for payment in payments {
             self.tell(payment);
         }
     }
 
-    fn ask_next(&mut self) -> Result<(), SocketError> {
+    fn ask_next(&mut self) {
         if self.due.is_empty() || Instant::now() < self.not_before {
-            return Ok(());
+            return;
         }
         let currency = self.due.remove(0);
-        let socket = options::plain(&self.context, zmq::SocketType::REQ, &self.setup.replier)?;
-        let endpoint = options::endpoint(&self.setup.replier);
-        socket
-            .connect(&endpoint)
-            .map_err(|e| SocketError::Address(endpoint, e))?;
-        self.asking = Some(Asking {
-            socket,
-            currency,
-            is_sent: false,
-            ends: Instant::now() + self.setup.answer_within,
-        });
-        Ok(())
+        let number = self.next_number();
+        let (kind, address) = (zmq::SocketType::REQ, self.setup.replier);
+        match dial(&self.context, kind, &self.setup, &address, number) {
+            Ok((socket, monitor)) => {
+                self.asking = Some(Asking {
+                    socket,
+                    monitor,
+                    currency,
+                    is_connected: false,
+                    is_sent: false,
+                    ends: Instant::now() + self.setup.answer_within,
+                });
+            }
+            Err(e) => self.unanswered(currency, e),
+        }
+    }
+}
+
+impl Asking {
+    /// Why there will be no answer any more, once that is known.
+    fn end(&mut self, setup: &Setup) -> Option<String> {
+        let address = setup.replier;
+        for event in self.monitor.events() {
+            match event {
+                Event::HandshakeSucceeded => self.is_connected = true,
+                Event::HandshakeFailed | Event::Disconnected => {
+                    return Some(if self.is_connected {
+                        format!(
+                            "the connection to {address} ended without an answer: the service went, or its answer has more than {} bytes",
+                            setup.answer_bytes
+                        )
+                    } else {
+                        format!("{address} does not speak the protocol of ZeroMQ")
+                    });
+                }
+                Event::Connected | Event::Accepted | Event::Other(_) => {}
+            }
+        }
+        (Instant::now() >= self.ends).then(|| {
+            let within = setup.answer_within.as_secs();
+            if self.is_connected {
+                format!("no answer within {within} s")
+            } else {
+                format!("no connection to {address} within {within} s")
+            }
+        })
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::core::payment::Failure;
 
-/// Largest answer: a full block of either coin as JSON has less than half of it.
-pub const ANSWER_BYTES_MAX: u64 = 128 << 20;
+/// Largest answer. A block of either coin has at most four million bytes, and stands in the JSON
+/// in hex twice, with the scripts once more in words: about 30 MB for the fullest. Twice that.
+pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,8 +95,11 @@ fn watch(setup: &Setup, sink: &mut Sink, health: &Health, stopped: &Receiver<()>
                 let answer = fetch.get(&path);
                 match scan.answer(now(), answer.as_deref().map_err(Clone::clone)) {
                     Ok(payments) => {
-                        trouble.works();
-                        health.answered(now());
+                        // After a setback it works again when the scan has come over it.
+                        if scan.is_on_its_way() {
+                            trouble.works();
+                            health.answered(now());
+                        }
                         for payment in payments {
                             health.paid();
                             sink(payment);

@@ -62,6 +62,43 @@ fn free() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// Keeps the warnings of this module.
+struct Warnings;
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target() == "payment" && metadata.level() == log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            WARNINGS.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn keep_warnings() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Warnings).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+}
+
+/// What was told about an address so far.
+fn warnings(address: SocketAddr) -> Vec<String> {
+    let all = WARNINGS.lock().unwrap();
+    let address = address.to_string();
+    all.iter()
+        .filter(|text| text.contains(&address))
+        .cloned()
+        .collect()
+}
+
 /// The discovery service.
 struct Service {
     publisher: ::zmq::Socket,
@@ -112,6 +149,8 @@ fn quick() -> discovery::Setup {
         answer_within: SHORT,
         retry: Duration::from_millis(10),
         retry_max: SHORT,
+        renew: Duration::from_millis(50),
+        renew_max: SHORT,
         ..discovery::Setup::new(free(), free())
     }
 }
@@ -221,6 +260,162 @@ fn a_service_that_does_not_answer_is_heard_all_the_same_and_asked_again() {
     let begin = Instant::now();
     drop(watcher);
     assert!(begin.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_message_over_the_limit_ends_the_connection_and_a_new_one_is_made() {
+    keep_warnings();
+    let context = Context::new().unwrap();
+    let (sink, payments) = sink();
+    let setup = discovery::Setup {
+        answer_within: PATIENCE,
+        ..quick()
+    };
+    let watcher = discovery::Watcher::start(&context, setup, sink).unwrap();
+    let service = Service::at(&setup);
+    for round in [1, 2] {
+        service.is_heard();
+        for coin in ["BTC", "LTC"] {
+            assert_eq!(service.question().0, coin);
+            service.answer(&[b"x", b"[]"]);
+        }
+        for coin in watcher.health.values() {
+            until("it answered", || coin.is_reachable());
+        }
+        let news = paying(round).to_string();
+        service.publish(&[b"BTC", news.as_bytes()]);
+        assert_eq!(seen(&payments), (round, Currency::Bitcoin));
+        service.publish(&[b"BTC", &vec![b'x'; 6_000_000]]);
+        // It unsubscribes by going.
+        assert_eq!(service.publisher.recv_bytes(0).unwrap(), [0]);
+        for coin in watcher.health.values() {
+            until("it is noticed", || !coin.is_reachable());
+        }
+        let told = warnings(setup.publisher);
+        let about = |text: &&String| text.contains("published more than 5000000 bytes");
+        assert_eq!(
+            told.iter().filter(about).count(),
+            usize::from(round),
+            "{told:?}"
+        );
+    }
+    assert!(watcher.is_running());
+}
+
+#[test]
+fn a_server_that_does_not_speak_the_protocol_is_dialled_until_another_is_there() {
+    keep_warnings();
+    let context = Context::new().unwrap();
+    let (sink, payments) = sink();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = discovery::Setup {
+        answer_within: PATIENCE,
+        publisher: listener.local_addr().unwrap(),
+        ..quick()
+    };
+    let watcher = discovery::Watcher::start(&context, setup, sink).unwrap();
+    // More than once: the library alone would not come again after such an answer.
+    for _ in 0..3 {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.write_all(&[0xfe; 10_000]);
+    }
+    for coin in watcher.health.values() {
+        until("it is a failure", || coin.failures() > 0);
+    }
+    let told = warnings(setup.publisher);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("does not speak"), "{told:?}");
+    drop(listener);
+    let service = Service::at(&setup);
+    service.is_heard();
+    service.question();
+    service.answer(&[b"x", json!([paying(1)]).to_string().as_bytes()]);
+    assert_eq!(seen(&payments), (1, Currency::Bitcoin));
+}
+
+#[test]
+fn that_nobody_is_there_is_told_once() {
+    keep_warnings();
+    let context = Context::new().unwrap();
+    let setup = quick();
+    let _watcher = discovery::Watcher::start(&context, setup, sink().0).unwrap();
+    until("it is told", || !warnings(setup.publisher).is_empty());
+    // Several further tries: the time is what is waited for.
+    std::thread::sleep(2 * SHORT);
+    let told = warnings(setup.publisher);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("no connection to"), "{told:?}");
+}
+
+#[test]
+fn answers_that_are_garbage_or_over_the_limit_are_failures_and_asked_for_again() {
+    keep_warnings();
+    let context = Context::new().unwrap();
+    let (sink, payments) = sink();
+    let setup = discovery::Setup {
+        answer_within: PATIENCE,
+        answer_bytes: 100_000,
+        // Nothing of this test is about the publisher; none of its pauses ends within it.
+        renew: 10 * PATIENCE,
+        ..quick()
+    };
+    let watcher = discovery::Watcher::start(&context, setup, sink).unwrap();
+    let service = Service::at(&setup);
+    service.is_heard();
+    let (bitcoin, litecoin) = (
+        &watcher.health[&Currency::Bitcoin],
+        &watcher.health[&Currency::Litecoin],
+    );
+    let large = vec![b' '; 100_001];
+    let halves = [b"x".as_slice(), &large[..60_000], &large[..60_000]];
+    let bad: [&[&[u8]]; 5] = [
+        &[b"nonsense"],
+        &[b"x", b"{\"error\":\"no database\"}"],
+        &[b"x", b"not json"],
+        &halves,
+        &[b"x", &large],
+    ];
+    for (count, answer) in (1..).zip(bad) {
+        assert_eq!(service.question().0, "BTC");
+        service.answer(answer);
+        until("it is a failure", || bitcoin.failures() == count);
+        assert!(!bitcoin.is_reachable());
+        assert_eq!(bitcoin.last_answer(), None);
+        if count == 1 {
+            assert_eq!(service.question().0, "LTC");
+            service.answer(&[b"x", b"[]"]);
+            until("it answered", || litecoin.is_reachable());
+        }
+    }
+    // One trouble: a good answer about the other coin did not end it.
+    let told = warnings(setup.replier);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("BTC: the answer has 1 frames"), "{told:?}");
+    service.question();
+    service.answer(&[b"x", json!([paying(1)]).to_string().as_bytes()]);
+    assert_eq!(seen(&payments), (1, Currency::Bitcoin));
+    assert!(bitcoin.is_reachable());
+    assert_eq!((bitcoin.failures(), litecoin.failures()), (5, 0));
+}
+
+#[test]
+fn an_answer_about_the_past_may_be_larger_than_what_is_published() {
+    let context = Context::new().unwrap();
+    let (sink, payments) = sink();
+    let setup = discovery::Setup {
+        answer_within: PATIENCE,
+        ..quick()
+    };
+    let _watcher = discovery::Watcher::start(&context, setup, sink).unwrap();
+    let service = Service::at(&setup);
+    service.is_heard();
+    service.question();
+    let many = "{},".repeat(3_000_000 / 4);
+    let mut list = format!("[{many}{}", paying(1)).into_bytes();
+    list.resize(8_000_000, b' ');
+    list.push(b']');
+    service.answer(&[b"x", &list]);
+    assert_eq!(seen(&payments), (1, Currency::Bitcoin));
 }
 
 /// What a stand-in of a daemon does with a question.

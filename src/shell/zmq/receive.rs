@@ -24,6 +24,14 @@ pub struct Received {
 /// # Errors
 /// What the library says; `EAGAIN` is no error but nothing.
 pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
+    message_within(socket, MAX_BYTES)
+}
+
+/// The same with another bound than [`MAX_BYTES`].
+///
+/// # Errors
+/// As [`message`].
+pub fn message_within(socket: &zmq::Socket, most: usize) -> Result<Option<Received>, zmq::Error> {
     let mut received = Received::default();
     let mut frame = zmq::Message::new();
     match socket.recv(&mut frame, zmq::DONTWAIT) {
@@ -40,7 +48,7 @@ pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
                 .and_then(|key| key.try_into().ok());
         }
         received.bytes = received.bytes.saturating_add(frame.len());
-        received.over_bytes |= received.bytes > MAX_BYTES && received.frames.len() < MAX_FRAMES;
+        received.over_bytes |= received.bytes > most && received.frames.len() < MAX_FRAMES;
         if !received.over_bytes && received.frames.len() < MAX_FRAMES {
             received.frames.push(frame.to_vec());
         }

@@ -14,6 +14,11 @@ const TIMING: Timing = Timing {
 struct Daemon {
     chain: Vec<String>,
     stale: Vec<String>,
+    has_headers: bool,
+    /// Said to be the newest block, instead of that of the chain.
+    best: Option<String>,
+    /// A block that it does not have, though its headers name it.
+    absent: Option<String>,
 }
 
 fn hash(branch: u8, height: usize) -> String {
@@ -31,6 +36,9 @@ impl Daemon {
         Self {
             chain: (0..height).map(|at| hash(0, at)).collect(),
             stale: Vec::new(),
+            has_headers: true,
+            best: None,
+            absent: None,
         }
     }
 
@@ -70,10 +78,13 @@ impl Daemon {
     /// Every block pays for the id of its height.
     fn get(&self, path: &str) -> Result<Vec<u8>, Failure> {
         if path == "chaininfo.json" {
-            let info = json!({"chain": "main", "blocks": self.chain.len(), "bestblockhash": self.chain.last()});
+            let info = json!({"chain": "main", "blocks": self.chain.len(), "bestblockhash": self.best.as_ref().or(self.chain.last())});
             return Ok(info.to_string().into_bytes());
         }
         if let Some(hash) = path.strip_prefix("headers/1/") {
+            if !self.has_headers {
+                return Err(Failure::Absent);
+            }
             let hash = hash.strip_suffix(".json").unwrap();
             let on_chain = self.confirmations(hash) > 0;
             let list: Vec<Value> = on_chain.then(|| self.header(hash)).into_iter().collect();
@@ -83,11 +94,12 @@ impl Daemon {
             .strip_prefix("block/")
             .and_then(|path| path.strip_suffix(".json"));
         let hash = hash.unwrap();
-        if !self
-            .chain
-            .iter()
-            .chain(&self.stale)
-            .any(|other| other == hash)
+        if self.absent.as_deref() == Some(hash)
+            || !self
+                .chain
+                .iter()
+                .chain(&self.stale)
+                .any(|other| other == hash)
         {
             return Err(Failure::Absent);
         }
@@ -106,6 +118,7 @@ impl Daemon {
 }
 
 /// Runs until the scan waits; gives the heights whose payments were told, and how long it waits.
+/// Nothing fails.
 fn run(scan: &mut Scan, daemon: &Daemon) -> (Vec<usize>, Millis) {
     let mut heights = Vec::new();
     for _ in 0..50_000 {
@@ -123,6 +136,23 @@ fn run(scan: &mut Scan, daemon: &Daemon) -> (Vec<usize>, Millis) {
         }
     }
     panic!("it never waits");
+}
+
+/// Runs until an answer is a failure; gives that and the wait behind it. Before it nothing waits.
+fn run_to_failure(scan: &mut Scan, daemon: &Daemon) -> (Failure, Millis) {
+    for _ in 0..50_000 {
+        let Next::Get(path) = scan.next_step() else {
+            panic!("it waits");
+        };
+        let answer = daemon.get(&path);
+        if let Err(failure) = scan.answer(NOW, answer.as_deref().map_err(Clone::clone)) {
+            let Next::Wait(wait) = scan.next_step() else {
+                panic!("it goes on");
+            };
+            return (failure, wait);
+        }
+    }
+    panic!("it never fails");
 }
 
 fn scan() -> Scan {
@@ -151,9 +181,13 @@ fn after_a_reorganisation_it_goes_on_from_the_common_block() {
     run(&mut scan, &daemon);
     daemon.reorganise(90, 1, 104);
     assert_eq!(run(&mut scan, &daemon), ((90..=100).collect(), 60_000));
-    // Deeper than what it remembers: everything again.
+    // Deeper than what it remembers: everything again, after a pause.
     daemon.reorganise(0, 2, 50);
+    let (failure, wait) = run_to_failure(&mut scan, &daemon);
+    assert!(matches!(failure, Failure::Setback(_)), "{failure}");
+    assert_eq!((wait, scan.is_on_its_way()), (5_000, false));
     let (heights, _) = run(&mut scan, &daemon);
+    assert!(scan.is_on_its_way());
     assert_eq!(heights, (0..=46).rev().collect::<Vec<_>>());
 }
 
@@ -165,6 +199,9 @@ fn a_block_that_goes_off_the_chain_on_the_way_back_starts_it_again() {
     let info = daemon.get("chaininfo.json").unwrap();
     scan.answer(NOW, Ok(&info)).unwrap();
     daemon.reorganise(45, 1, 52);
+    let (failure, wait) = run_to_failure(&mut scan, &daemon);
+    assert!(matches!(failure, Failure::Setback(_)), "{failure}");
+    assert_eq!(wait, 5_000);
     let (heights, _) = run(&mut scan, &daemon);
     assert_eq!(heights, (0..=48).rev().collect::<Vec<_>>());
 }
@@ -260,4 +297,57 @@ fn on_the_live_chain_the_daemon_follows_the_main_network() {
     let mut testing = Scan::new(Currency::Litecoin, false, TIMING);
     testing.next_step();
     assert_eq!(testing.answer(NOW, Ok(info.as_bytes())), Ok(Vec::new()));
+}
+
+#[test]
+fn a_daemon_without_headers_is_asked_for_all_again_after_pauses_that_grow() {
+    let mut daemon = Daemon::of(300);
+    daemon.has_headers = false;
+    let mut scan = scan();
+    for pause in [5_000, 10_000, 20_000, 30_000, 30_000] {
+        let (failure, wait) = run_to_failure(&mut scan, &daemon);
+        assert!(matches!(failure, Failure::Setback(_)), "{failure}");
+        assert_eq!((wait, scan.is_on_its_way()), (pause, false));
+    }
+    daemon.has_headers = true;
+    assert_eq!(run(&mut scan, &daemon).1, 60_000);
+    assert!(scan.is_on_its_way());
+    // The next time the pauses begin small again.
+    daemon.has_headers = false;
+    assert_eq!(run_to_failure(&mut scan, &daemon).1, 5_000);
+}
+
+#[test]
+fn a_newest_block_that_is_off_the_chain_is_asked_for_again_after_pauses_that_grow() {
+    let mut daemon = Daemon::of(60);
+    daemon.reorganise(50, 1, 60);
+    daemon.best = daemon.stale.last().cloned();
+    let mut scan = scan();
+    for pause in [5_000, 10_000, 20_000, 30_000, 30_000] {
+        let (failure, wait) = run_to_failure(&mut scan, &daemon);
+        assert!(matches!(failure, Failure::Setback(_)), "{failure}");
+        assert_eq!((wait, scan.is_on_its_way()), (pause, false));
+    }
+    daemon.best = None;
+    assert_eq!(
+        run(&mut scan, &daemon).0,
+        (0..=56).rev().collect::<Vec<_>>()
+    );
+    assert!(scan.is_on_its_way());
+}
+
+#[test]
+fn a_follower_that_the_daemon_does_not_have_is_asked_for_after_pauses_that_grow() {
+    let mut daemon = Daemon::of(60);
+    let mut scan = scan();
+    run(&mut scan, &daemon);
+    daemon.grow(62);
+    daemon.absent = Some(hash(0, 57));
+    for pause in [5_000, 10_000, 20_000, 30_000] {
+        assert_eq!(run_to_failure(&mut scan, &daemon), (Failure::Absent, pause));
+        assert!(!scan.is_on_its_way());
+    }
+    daemon.absent = None;
+    assert_eq!(run(&mut scan, &daemon), (vec![57, 58], 60_000));
+    assert!(scan.is_on_its_way());
 }

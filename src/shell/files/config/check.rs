@@ -51,13 +51,29 @@ fn check_payment(config: &Config, problems: &mut Vec<String>) {
         ("payment.bitcoin.url", &config.payment.bitcoin),
         ("payment.litecoin.url", &config.payment.litecoin),
     ] {
-        let is_other = |daemon: &&PaymentUrl| !daemon.url.starts_with("http://");
-        if let Some(daemon) = daemon.as_ref().filter(is_other) {
-            problems.push(format!(
-                "{key}: {:?} does not begin with http://",
-                daemon.url
-            ));
-        }
+        let wrong = daemon.as_ref().and_then(wrong_url);
+        problems.extend(wrong.map(|what| format!("{key}: {what}")));
+    }
+}
+
+/// What is wrong with a daemon's address. The text does not repeat the address: it is shown where
+/// a password has no place.
+fn wrong_url(daemon: &PaymentUrl) -> Option<&'static str> {
+    let Some(rest) = daemon.url.strip_prefix("http://") else {
+        return Some("it does not begin with http://");
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_odd = |byte: u8| !byte.is_ascii_graphic();
+    if rest.contains('@') {
+        Some("a name and a password have no place in it: REST needs none, and the log shows it")
+    } else if host.is_empty() || host.starts_with(':') {
+        Some("no host")
+    } else if rest.contains(['?', '#']) {
+        Some("it is the base of other addresses: nothing may follow a ? or a #")
+    } else if rest.bytes().any(is_odd) {
+        Some("a space, or a sign that is not ASCII")
+    } else {
+        None
     }
 }
 

@@ -211,6 +211,32 @@ fn daemons_are_asked_over_plain_http() {
 }
 
 #[test]
+fn a_daemons_address_has_no_password_and_nothing_behind_its_path() {
+    let told = |url: &str| problem(&format!("payment.litecoin.url = \"{url}\"\n"));
+    for url in [
+        "http://name:secret@127.0.0.1:9332/rest",
+        "http://secret@127.0.0.1:9332/rest",
+        "http://name:sec/secret@127.0.0.1:9332/rest",
+        "ftp://name:secret@127.0.0.1:9332/rest",
+    ] {
+        let text = told(url);
+        assert!(text.contains("payment.litecoin.url: "), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+    for url in [
+        "http://127.0.0.1:9332/rest?x=1#y",
+        "http://127.0.0.1:9332/rest#y",
+        "http://127.0.0.1:9332?x=1",
+        "http:///rest",
+        "http://:9332/rest",
+        "http://127.0.0.1:9332/re st",
+    ] {
+        let text = told(url);
+        assert!(text.contains("payment.litecoin.url: "), "{url}: {text}");
+    }
+}
+
+#[test]
 fn each_check_names_its_key() {
     let long = format!("control.socket = \"{}\"", "x".repeat(104));
     let many = format!("client_rpc.announce = {:?}", ["1.2.3.4:5"; 6]);
