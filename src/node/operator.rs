@@ -9,26 +9,14 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::{Value, json};
 
-use crate::core::currency::Currency;
 use crate::core::engine::Input;
 use crate::shell::control::Handler;
-use crate::shell::counters::{Counters, Health};
+use crate::shell::counters::Counters;
 use crate::shell::files::config::Level;
 use crate::shell::logging::Log;
 
 /// How long the engine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A watcher of payments, for people.
-fn watched((currency, health): &(Currency, Health)) -> Value {
-    json!({
-        "currency": currency.text(),
-        "isReachable": health.is_reachable(),
-        "lastAnswer": health.last_answer(),
-        "seen": health.seen(),
-        "failures": health.failures(),
-    })
-}
 
 type Waiting = BTreeMap<u64, Sender<Result<Value, String>>>;
 
@@ -90,7 +78,7 @@ impl Operator {
                 let mut answer = self.ask_engine(question.clone())?;
                 let counters = self.counters();
                 answer["connections"] = json!(counters.connections.get());
-                answer["payments"] = counters.payments.iter().map(watched).collect();
+                answer["payments"] = counters.watchers();
                 Ok(answer)
             }
             _ => self.ask_engine(question.clone()),

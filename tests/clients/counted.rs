@@ -20,7 +20,7 @@ use super::stage::eventually;
 fn page(config: &Config, path: &str) -> Option<String> {
     let address = config.explorer.listen.first()?.sockets().first()?;
     let mut stream = TcpStream::connect(address).ok()?;
-    let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;

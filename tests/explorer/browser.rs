@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha3::{Digest as _, Sha3_512};
 
 use crate::http::get;
+use crate::served::{HANGS, NAMES, Served};
 use crate::stage::Stage;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -609,6 +610,84 @@ fn no_browser_stays_when_a_test_fails() {
     drop(page);
     crate::stage::eventually("the end of the browser", || {
         browsers_of(&profiles).is_empty().then_some(())
+    });
+}
+
+/// Names that turn lines around, that cannot be seen, that are as good as none, and long ones.
+async fn what_others_wrote_stays_in_its_place(page: &Page, at: &str) {
+    let asset = |first: &str| format!("#/asset/{}", first.repeat(64));
+    for (first, heading) in [("00", "U+202Egnp.U+200Bexe"), ("01", "(blank)")] {
+        page.show(at, &asset(first), &format!("{heading} ")).await;
+        // In the heading, as a value, as the name and as the text of an entry.
+        let expression = format!(
+            "[...document.querySelectorAll('h1 bdi, dd bdi')]\
+               .filter((one) => one.textContent === {} \
+                 && getComputedStyle(one).unicodeBidi === 'isolate').length === 4",
+            json!(heading)
+        );
+        page.until("each by itself", &expression).await;
+        let raw = page
+            .run("return document.body.innerText + document.title")
+            .await;
+        assert!(!raw.as_str().unwrap().contains(['\u{202e}', '\u{200b}']));
+    }
+    page.show(at, &asset("02"), NAMES[2]).await;
+    page.show(at, "#/search/odd", "2 things found").await;
+    page.until(
+        "the found",
+        "[...document.querySelectorAll('.results bdi')].map((one) => one.textContent).join() \
+           === 'U+202Egnp.U+200Bexe,(blank)'",
+    )
+    .await;
+    page.show(at, &asset("03"), "WWWW").await;
+    page.fits().await;
+}
+
+async fn silence_is_told(page: &Page, served: &Served) {
+    page.show(&served.at, "#/node", "This node").await;
+    let text = "document.getElementById('pulse-text').textContent";
+    let normal = format!("{text} === 'Normal · block 7'");
+    page.until("it answers", &normal).await;
+    page.until(
+        "the service that tells payments",
+        "document.querySelector('main').innerText.includes('does not answer')",
+    )
+    .await;
+    served
+        .height
+        .store(HANGS, std::sync::atomic::Ordering::SeqCst);
+    // As if the time had passed, so that nobody waits for it.
+    page.run(
+        "const now = performance.now.bind(performance); performance.now = () => now() + 25000",
+    )
+    .await;
+    let silent = format!("{text} === 'the node does not answer'");
+    page.until("it does not", &silent).await;
+    served.height.store(7, std::sync::atomic::Ordering::SeqCst);
+    page.until("it does again", &normal).await;
+}
+
+#[test]
+fn names_of_others_words_of_all_objects_and_a_silent_node_do_not_deceive() {
+    let served = Served::new();
+    let driver = Driver::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for (name, is_phone) in [("wide", false), ("phone", true)] {
+            let page = driver.open(name, &[], is_phone).await;
+            what_others_wrote_stays_in_its_place(&page, &served.at).await;
+            if !is_phone {
+                for word in ["__proto__", "constructor", "toString"] {
+                    let hash = format!("#/{word}");
+                    page.show(&served.at, &hash, "There is no such page").await;
+                }
+                silence_is_told(&page, &served).await;
+            }
+            page.0.close().await.unwrap();
+        }
     });
 }
 

@@ -6,14 +6,16 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
+use bitmarkd::core::currency::Currency;
 use bitmarkd::core::explore::Question;
-use bitmarkd::core::id::TxId;
+use bitmarkd::core::id::{AssetId, TxId};
 use bitmarkd::core::title::Ask;
-use bitmarkd::shell::explorer::{Allowed, PROTOCOLS, Service, Source, URL_BYTES};
+use bitmarkd::shell::counters::{Counters, Health};
+use bitmarkd::shell::explorer::{Allowed, HEAD_BYTES, PROTOCOLS, Service, Source, URL_BYTES};
 use bitmarkd::shell::files::certificate::Certificate;
 use bitmarkd::shell::tcp::{listener, tls};
 use rustls::ServerConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::{ask, connect, exchange, get};
 use crate::speaker::Client;
@@ -23,16 +25,22 @@ const TITLE: &str = "/api/title/070707070707070707070707070707070707070707070707
 /// Of one whose title is never done.
 const SLOW: &str = "/api/title/0000000000000000000000000000000000000000000000000000000000000000";
 
+/// A height of an engine that does not answer.
+pub const HANGS: u64 = u64::MAX;
+/// Names of assets as others might write them, by the first byte of their ids.
+pub const NAMES: [&str; 3] = ["\u{202e}gnp.\u{200b}exe", "   ", "Straße 日本"];
+
 /// The listener in a thread of its own; it ends with this.
-struct Served {
-    at: String,
-    height: Arc<AtomicU64>,
+pub struct Served {
+    pub at: String,
+    /// What the engine tells; [`HANGS`]: it does not answer.
+    pub height: Arc<AtomicU64>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Served {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(None)
     }
 
@@ -47,7 +55,12 @@ impl Served {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let service = Service::new(source(shown), Allowed::default(), tls);
+                let counters = Counters {
+                    payments: vec![(Currency::Bitcoin, Health::default())],
+                    ..Counters::default()
+                };
+                let allowed = Allowed::default();
+                let service = Service::with_counters(source(shown), allowed, tls, counters);
                 let any = "127.0.0.1:0".parse().unwrap();
                 let listener = listener::open(any).unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
@@ -73,13 +86,39 @@ impl Drop for Served {
     }
 }
 
+fn overview(height: u64) -> Value {
+    json!({
+        "height": height, "networkHeight": height, "mode": "Normal", "state": "rest",
+        "chain": "devnet", "key": "00", "digest": "00", "refused": {}, "isMining": false,
+        "reservoir": {}, "mempool": {"enabled": false},
+    })
+}
+
+/// The first byte of the id chooses its name; where there is none, it is long and cannot be broken.
+fn asset(id: AssetId) -> Value {
+    let long = "W".repeat(64);
+    let name = NAMES.get(usize::from(id.0[0])).copied().unwrap_or(&long);
+    json!({
+        "assetId": id.to_string(), "name": name, "fingerprint": name, "metadata": [[name, name]],
+        "registrant": "e", "signature": "00", "status": "Verified", "block": null, "bytes": 1,
+        "timestamp": null, "issues": [],
+    })
+}
+
 fn source(height: Arc<AtomicU64>) -> Source {
     let ask = move |question: Question| {
         let number = height.load(Ordering::SeqCst);
         let answer = match question {
-            Question::Live | Question::Overview => {
+            _ if number == HANGS => return Box::pin(std::future::pending()) as _,
+            Question::Live => {
                 Ok(json!({"height": number, "networkHeight": number, "mode": "Normal"}))
             }
+            Question::Overview => Ok(overview(number)),
+            Question::Asset(id) => Ok(asset(id)),
+            Question::Search(text, _) if text == "odd" => Ok(json!({"found": [
+                {"kind": "asset", "assetId": "00".repeat(64), "name": NAMES[0]},
+                {"kind": "asset", "assetId": "01".repeat(64), "name": NAMES[1]},
+            ], "next": null})),
             Question::Metrics => Ok(crate::dashboard::engine()),
             Question::Search(text, None) => Ok(json!({"text": text, "found": [], "next": 9000})),
             Question::Search(text, Some(below)) => {
@@ -116,6 +155,11 @@ fn every_answer_has_strict_headers_and_its_type() {
         ("/api/records/12", 400, "application/json"),
         ("/api/title/12", 400, "application/json"),
         (TITLE, 404, "application/json"),
+        ("/api/blocks?below=-1", 400, "application/json"),
+        ("/api/blocks/7?from=x", 400, "application/json"),
+        (&format!("{TITLE}?from=x"), 400, "application/json"),
+        ("/api/records/%ff", 400, "application/json"),
+        ("/pages/%ff", 400, "application/json"),
         ("/api/assets/zz", 400, "application/json"),
         ("/api/accounts/zz", 400, "application/json"),
         ("/api/pending?after=1", 400, "application/json"),
@@ -127,6 +171,9 @@ fn every_answer_has_strict_headers_and_its_type() {
         let answer = get(&served.at, path);
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+        if status >= 400 {
+            assert!(answer.json()["error"].is_string(), "{path}");
+        }
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'"));
         assert!(!policy.contains("unsafe"));
@@ -146,21 +193,72 @@ fn with_a_certificate_the_same_pages_come_over_tls() {
     let served = Served::with(Some(tls));
     let mut client = Client::new(served.at.parse().unwrap(), &PROTOCOLS).unwrap();
     assert_eq!(client.session().alpn_protocol(), Some(PROTOCOLS[0]));
-    client.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send("GET /healthz HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n");
     let answer = String::from_utf8(client.rest()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with("alive\n"), "{answer}");
 }
 
 #[test]
+fn who_comes_by_the_name_or_from_the_page_of_another_site_sees_nothing() {
+    let served = Served::new();
+    let own = served.at.clone();
+    let port = own.rsplit_once(':').unwrap().1;
+    for (host, origin, status) in [
+        (own.clone(), None, 200),
+        (format!("localhost:{port}"), None, 200),
+        (own.clone(), Some(format!("http://{own}")), 200),
+        (format!("rebound.example:{port}"), None, 421),
+        (own.clone(), Some("https://evil.example".to_owned()), 403),
+        (own.clone(), Some("null".to_owned()), 403),
+    ] {
+        let origin = origin.map_or_else(String::new, |origin| format!("Origin: {origin}\r\n"));
+        for path in ["/", "/api/overview", "/metrics"] {
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: close\r\n\r\n");
+            let answer = exchange(&own, &head).unwrap();
+            assert_eq!(answer.status, status, "{head}");
+            if status >= 400 {
+                assert!(answer.json()["error"].is_string(), "{head}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_overview_tells_of_the_services_that_tell_payments() {
+    let served = Served::new();
+    let payments = get(&served.at, "/api/overview").json()["payments"].clone();
+    assert_eq!(payments[0]["isReachable"], false);
+    assert_eq!(payments[0]["lastAnswer"], json!(null));
+}
+
+#[test]
+fn a_page_hears_that_the_node_answers_and_nothing_while_it_does_not() {
+    let served = Served::new();
+    let mut lines = follow(&served.at);
+    assert!(lines.any(|line| line == "event: alive"));
+    served.height.store(HANGS, Ordering::SeqCst);
+    let before: Vec<_> = lines
+        .by_ref()
+        .take_while(|line| line != ": no answer")
+        .collect();
+    assert!(
+        !before.iter().any(|line| line.starts_with("event: ")),
+        "{before:?}"
+    );
+    served.height.store(8, Ordering::SeqCst);
+    assert!(lines.any(|line| line.contains("\"height\":8")));
+}
+
+#[test]
 fn nothing_but_reading_is_offered() {
     let served = Served::new();
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-        assert_eq!(
-            ask(&served.at, method, "/api/overview").status,
-            405,
-            "{method}"
-        );
+        let answer = ask(&served.at, method, "/api/overview");
+        assert_eq!(answer.status, 405, "{method}");
+        assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method}");
+        assert!(answer.json()["error"].is_string(), "{method}");
     }
     let head = ask(&served.at, "HEAD", "/");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
@@ -172,11 +270,27 @@ fn a_long_address_and_a_long_head_are_refused_and_others_are_served() {
     let long = format!("/api/search?text={}", "a".repeat(URL_BYTES));
     assert_eq!(get(&served.at, &long).status, 414);
     let line = format!("X-Long: {}\r\n", "a".repeat(8_000));
-    let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", line.repeat(40));
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
+        line.repeat(40)
+    );
     assert_eq!(
         exchange(&served.at, &head).map(|answer| answer.status),
         Some(431)
     );
+    for (bytes, status) in [
+        (HEAD_BYTES - 100, 200),
+        (HEAD_BYTES + 1, 431),
+        (HEAD_BYTES + 8_000, 431),
+        (2 * HEAD_BYTES, 431),
+    ] {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {}\r\n\r\n",
+            "a".repeat(bytes - 59)
+        );
+        let answer = exchange(&served.at, &head);
+        assert_eq!(answer.map(|answer| answer.status), Some(status), "{bytes}");
+    }
     let garbage = exchange(&served.at, "\u{1}\u{2}garbage\r\n\r\n");
     assert_eq!(garbage.map(|answer| answer.status), Some(400));
     // A fingerprint of 1024 characters of three bytes each, as a browser writes it.
@@ -220,7 +334,7 @@ fn too_many_titles_at_a_time_are_told_to_wait_and_who_goes_makes_room() {
     let slow: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = connect(&served.at);
-            let head = format!("GET {SLOW} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let head = format!("GET {SLOW} HTTP/1.1\r\nHost: localhost\r\n\r\n");
             stream.write_all(head.as_bytes()).unwrap();
             stream
         })
@@ -238,7 +352,7 @@ fn too_many_titles_at_a_time_are_told_to_wait_and_who_goes_makes_room() {
 fn follow(at: &str) -> impl Iterator<Item = String> {
     let mut stream = connect(at);
     stream
-        .write_all(b"GET /api/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        .write_all(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     BufReader::new(stream).lines().map_while(Result::ok)
 }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
 
 pub use flow::Flow;
 pub use health::Health;
@@ -89,6 +90,21 @@ impl Counters {
         self.register_connections(registry);
         self.register_bytes(registry);
         self.register_payments(registry);
+    }
+
+    /// The watchers of payments, for people.
+    #[must_use]
+    pub fn watchers(&self) -> Value {
+        let watched = |(currency, health): &(Currency, Health)| {
+            json!({
+                "currency": currency.text(),
+                "isReachable": health.is_reachable(),
+                "lastAnswer": health.last_answer(),
+                "seen": health.seen(),
+                "failures": health.failures(),
+            })
+        };
+        self.payments.iter().map(watched).collect()
     }
 
     fn services(&self) -> [(&'static str, &ServiceCounts); 2] {

@@ -1,5 +1,6 @@
 //! News for pages that are open: `/api/live`, server-sent events. One task asks the engine once in
-//! [`LOOK`] while anybody listens, and tells when the answer is another.
+//! [`LOOK`] while anybody listens, and tells when the answer is another. Without news an event says
+//! that the engine answers, and only then: a page that hears neither knows that it does not.
 //!
 //! Bounds: [`LISTENERS_MAX`] at a time; [`QUEUE`] events wait for one that reads slowly, which then
 //! gets the newest.
@@ -17,6 +18,7 @@ use hyper::body::{Bytes, Frame};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Source;
+use super::doors::Busy;
 use super::metrics::Numbers;
 use crate::core::explore::Question;
 
@@ -24,8 +26,11 @@ use crate::core::explore::Question;
 pub const LISTENERS_MAX: usize = 32;
 /// Between two questions.
 pub const LOOK: Duration = Duration::from_millis(1000);
-/// Without news something is sent, so that a connection that is gone is noticed.
+/// Without news something is sent: that all is well (`SILENCE` of `app.js` is more than two of
+/// these), or what no page sees, so that a connection that is gone is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long the engine may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Events for one listener.
 const QUEUE: usize = 2;
 
@@ -40,8 +45,8 @@ pub struct Live {
 
 /// Asks; nothing when there is no answer now.
 async fn look(source: &Source) -> Option<Arc<str>> {
-    let answer = (source.ask)(Question::Live).await.ok()?.ok()?;
-    Some(answer.to_string().into())
+    let answer = tokio::time::timeout(PATIENCE, (source.ask)(Question::Live)).await;
+    Some(answer.ok()?.ok()?.ok()?.to_string().into())
 }
 
 impl Live {
@@ -74,8 +79,8 @@ impl Live {
         }
     }
 
-    /// A response that goes on as long as its reader stays.
-    pub fn listen(&self) -> Response {
+    /// A response that goes on as long as its reader stays; its connection is busy so long.
+    pub fn listen(&self, busy: Option<Arc<Busy>>) -> Response {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let text = "too many pages are open; this one will try again\n";
             return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
@@ -89,7 +94,7 @@ impl Live {
             Arc::clone(&self.numbers),
         );
         tokio::spawn(told);
-        let mut response = Body::new(Events(queue)).into_response();
+        let mut response = Body::new(Events(queue, busy)).into_response();
         let kind = HeaderValue::from_static("text/event-stream");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
@@ -99,6 +104,10 @@ impl Live {
 fn event(text: &str) -> Bytes {
     format!("event: change\ndata: {text}\n\n").into()
 }
+
+const ALIVE: Bytes = Bytes::from_static(b"event: alive\ndata: 1\n\n");
+/// No event.
+const SILENT: Bytes = Bytes::from_static(b": no answer\n\n");
 
 /// Tells one listener until it is gone.
 async fn tell(
@@ -110,9 +119,15 @@ async fn tell(
 ) {
     let _listener = numbers.listener();
     let mut last: Arc<str> = look(&source).await.unwrap_or_else(|| "".into());
-    let first = format!("retry: 2000\nevent: change\ndata: {last}\n\n");
-    if events.send(first.into()).await.is_err() {
-        return;
+    let first = if last.is_empty() {
+        SILENT
+    } else {
+        event(&last)
+    };
+    for text in [Bytes::from_static(b"retry: 2000\n"), first] {
+        if events.send(text).await.is_err() {
+            return;
+        }
     }
     loop {
         let next = tokio::select! {
@@ -128,7 +143,10 @@ async fn tell(
                 last = text;
                 event(&last)
             }
-            () = tokio::time::sleep(HEARTBEAT) => Bytes::from_static(b": still here\n\n"),
+            () = tokio::time::sleep(HEARTBEAT) => match look(&source).await {
+                Some(_) => ALIVE,
+                None => SILENT,
+            },
         };
         if events.send(next).await.is_err() {
             return;
@@ -137,7 +155,10 @@ async fn tell(
 }
 
 /// A body of events as they come.
-struct Events(mpsc::Receiver<Bytes>);
+struct Events(
+    mpsc::Receiver<Bytes>,
+    #[expect(dead_code, reason = "it is dropped with this")] Option<Arc<Busy>>,
+);
 
 impl hyper::body::Body for Events {
     type Data = Bytes;

@@ -2,7 +2,7 @@
 //! Prometheus reads (OpenMetrics). Every name is listed in `docs/explorer.md`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 
 use crate::shell::counters::{Counters, Requests, requests};
+use crate::shell::tcp::Count;
 
 /// The type of the answer.
 pub const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,8 +26,8 @@ pub struct Numbers {
     node: Counters,
     requests: Requests,
     bytes: Counter,
-    connections: Arc<AtomicI64>,
-    accepted: AtomicU64,
+    /// Connections of who may look.
+    pub(super) places: Count,
     listeners: Arc<AtomicI64>,
 }
 
@@ -55,16 +56,14 @@ impl Numbers {
             node,
             requests: Requests::new(["path", "status"]),
             bytes: Counter::default(),
-            connections: Arc::default(),
-            accepted: AtomicU64::new(0),
+            places: Count::default(),
             listeners: Arc::default(),
         }
     }
 
-    /// A connection, as long as it is open.
-    pub fn open(&self) -> Counted {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        Counted::of(&self.connections)
+    /// The watchers of payments, for people.
+    pub fn payments(&self) -> Value {
+        self.node.watchers()
     }
 
     /// A listener, as long as it stays.
@@ -304,14 +303,23 @@ pub fn render(numbers: &Numbers, engine: &Value, store_bytes: u64) -> String {
         "Bytes of answers, events not counted",
         numbers.bytes.clone(),
     );
-    let accepted = numbers.accepted.load(Ordering::Relaxed);
+    let places = &numbers.places;
     registry.register(
         "http_connections_accepted",
         "Connections so far",
-        ConstCounter::new(accepted),
+        ConstCounter::new(places.accepted()),
     );
-    let open = u64::try_from(numbers.connections.load(Ordering::Relaxed)).unwrap_or_default();
+    let open = places.get();
     gauge(&mut registry, "http_connections", "Connections now", open);
+    let closed: Family<[(&str, &str); 1], Counter> = Family::default();
+    for (why, number) in [
+        ("idle longest", places.evicted()),
+        ("no place", places.turned_away()),
+    ] {
+        closed.get_or_create(&[("reason", why)]).inc_by(number);
+    }
+    let help = "Connections that were closed because all places were taken";
+    registry.register("http_connections_closed", help, closed);
     let listeners = u64::try_from(numbers.listeners.load(Ordering::Relaxed)).unwrap_or_default();
     gauge(
         &mut registry,

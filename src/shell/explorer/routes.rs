@@ -4,20 +4,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::body::Body as _;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::asked::{self, Asked, Named};
+use super::doors::Busy;
 use super::live::Live;
 use super::metrics::{self, Numbers};
-use super::{Source, URL_BYTES, pages};
+use super::{Source, pages};
 use crate::core::explore::{BlockAt, Question, TEXT_MAX, Wanted};
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::Account;
@@ -40,8 +41,8 @@ struct Site {
     titles: Arc<Semaphore>,
 }
 
-/// All pages.
-pub fn site(source: Source, numbers: Arc<Numbers>) -> Router {
+/// All pages. Over TLS the listener may be called by any name.
+pub fn site(source: Source, numbers: Arc<Numbers>, is_tls: bool) -> Router {
     let site = Site {
         live: Live::new(source.clone(), Arc::clone(&numbers)),
         source,
@@ -70,7 +71,11 @@ pub fn site(source: Source, numbers: Arc<Numbers>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(missing)
+        .method_not_allowed_fallback(other_method)
         .with_state(site)
+        .layer(middleware::from_fn(move |request, next| {
+            manners(is_tls, request, next)
+        }))
         .layer(middleware::from_fn_with_state(numbers, around))
 }
 
@@ -116,19 +121,20 @@ fn label(path: &str) -> &'static str {
         .unwrap_or("other")
 }
 
-/// Limits, headers and numbers around every answer.
+/// Only a request that may be looked at goes on.
+async fn manners(is_tls: bool, request: Request, next: Next) -> Response {
+    let refused = asked::refused(request.method(), request.uri(), request.headers(), is_tls);
+    match refused {
+        Some((status, why)) => error(status, why),
+        None => next.run(request).await,
+    }
+}
+
+/// Headers and numbers around every answer.
 async fn around(State(numbers): State<Arc<Numbers>>, request: Request, next: Next) -> Response {
     let begin = Instant::now();
     let path = label(request.uri().path());
-    let length = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |all| all.as_str().len());
-    let mut response = if length > URL_BYTES {
-        error(StatusCode::URI_TOO_LONG, "this address is too long")
-    } else {
-        next.run(request).await
-    };
+    let mut response = next.run(request).await;
     let bytes = response.body().size_hint().exact().unwrap_or_default();
     let status = response.status().as_u16();
     numbers.answered(path, status, begin.elapsed(), bytes);
@@ -154,12 +160,18 @@ async fn around(State(numbers): State<Arc<Numbers>>, request: Request, next: Nex
     response
 }
 
-fn error(status: StatusCode, why: &str) -> Response {
+/// An answer that says why there is no other.
+pub fn error(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({"error": why}))).into_response()
 }
 
 async fn missing() -> Response {
     error(StatusCode::NOT_FOUND, "there is no such page")
+}
+
+async fn other_method() -> Response {
+    let why = "there is nothing here but to read: GET";
+    error(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 
 fn text(kind: &'static str, body: impl IntoResponse) -> Response {
@@ -174,7 +186,7 @@ async fn index() -> Response {
     text("text/html; charset=utf-8", pages::INDEX)
 }
 
-async fn page(Path(name): Path<String>) -> Response {
+async fn page(Named(name): Named) -> Response {
     match pages::named(&name) {
         Some((_, kind, body)) => text(kind, *body),
         None => missing().await,
@@ -211,28 +223,23 @@ impl Site {
     }
 }
 
-/// What may stand behind the question mark.
-#[derive(Debug, Deserialize)]
-struct Asked {
-    below: Option<u64>,
-    from: Option<u64>,
-    after: Option<String>,
-    text: Option<String>,
-}
-
 async fn overview(State(site): State<Site>) -> Response {
-    site.show(Question::Overview).await
+    match site.ask(Question::Overview).await {
+        Ok(mut shown) => {
+            if let Some(shown) = shown.as_object_mut() {
+                shown.insert("payments".to_owned(), site.numbers.payments());
+            }
+            Json(shown).into_response()
+        }
+        Err(response) => response,
+    }
 }
 
-async fn blocks(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+async fn blocks(State(site): State<Site>, asked: Asked) -> Response {
     site.show(Question::Blocks(asked.below)).await
 }
 
-async fn block(
-    State(site): State<Site>,
-    Path(number): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Response {
+async fn block(State(site): State<Site>, Named(number): Named, asked: Asked) -> Response {
     let from = asked.from.and_then(|from| usize::try_from(from).ok());
     let from = from.unwrap_or_default();
     if number == "newest" {
@@ -244,21 +251,17 @@ async fn block(
     .await
 }
 
-async fn record(State(site): State<Site>, Path(id): Path<String>) -> Response {
+async fn record(State(site): State<Site>, Named(id): Named) -> Response {
     site.show_named(&id, "transaction id", Question::Record)
         .await
 }
 
-async fn provenance(State(site): State<Site>, Path(id): Path<String>) -> Response {
+async fn provenance(State(site): State<Site>, Named(id): Named) -> Response {
     site.show_named(&id, "transaction id", Question::Provenance)
         .await
 }
 
-async fn following(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Response {
+async fn following(State(site): State<Site>, Named(id): Named, asked: Asked) -> Response {
     let from = asked.from.unwrap_or_default();
     site.show_named(&id, "transaction id", |id: TxId| {
         Question::Look(Wanted::Follower(id), from)
@@ -268,11 +271,7 @@ async fn following(
 
 /// A proof of title as a file: the same bytes as `bitmark-cli prove` prints. The engine is asked
 /// for it in pieces.
-async fn title(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Response {
+async fn title(State(site): State<Site>, Named(id): Named, asked: Asked) -> Response {
     let Ok(id) = id.parse::<TxId>() else {
         return if id.parse::<AssetId>().is_ok() {
             let why = "this is an asset: it has no owner; the bitmarks issued on it have titles";
@@ -332,15 +331,11 @@ fn as_file(id: TxId, body: String) -> Response {
     response
 }
 
-async fn asset(State(site): State<Site>, Path(id): Path<String>) -> Response {
+async fn asset(State(site): State<Site>, Named(id): Named) -> Response {
     site.show_named(&id, "asset id", Question::Asset).await
 }
 
-async fn issues(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Response {
+async fn issues(State(site): State<Site>, Named(id): Named, asked: Asked) -> Response {
     let from = asked.from.unwrap_or_default();
     site.show_named(&id, "asset id", |id: AssetId| {
         Question::Look(Wanted::Issues(id), from)
@@ -348,18 +343,14 @@ async fn issues(
     .await
 }
 
-async fn fingerprint(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+async fn fingerprint(State(site): State<Site>, asked: Asked) -> Response {
     match asked.text.filter(|text| text.len() <= TEXT_MAX) {
         Some(text) => site.show(Question::Fingerprint(text)).await,
         None => error(StatusCode::BAD_REQUEST, "text is missing or too long"),
     }
 }
 
-async fn account(
-    State(site): State<Site>,
-    Path(text): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Response {
+async fn account(State(site): State<Site>, Named(text): Named, asked: Asked) -> Response {
     match Account::from_text(&text) {
         Ok(account) => {
             let from = asked.from.unwrap_or_default();
@@ -369,7 +360,7 @@ async fn account(
     }
 }
 
-async fn pending(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+async fn pending(State(site): State<Site>, asked: Asked) -> Response {
     match asked.after {
         None => site.show(Question::Pending(None)).await,
         Some(after) => {
@@ -384,7 +375,7 @@ async fn peers(State(site): State<Site>) -> Response {
 }
 
 /// Looks through some slices; the reader goes on where this ends.
-async fn search(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
+async fn search(State(site): State<Site>, asked: Asked) -> Response {
     let Some(text) = asked.text.filter(|text| text.len() <= TEXT_MAX) else {
         return error(StatusCode::BAD_REQUEST, "text is missing or too long");
     };
@@ -403,8 +394,8 @@ async fn search(State(site): State<Site>, Query(asked): Query<Asked>) -> Respons
     Json(shown).into_response()
 }
 
-async fn live(State(site): State<Site>) -> Response {
-    site.live.listen()
+async fn live(State(site): State<Site>, busy: Option<Extension<Arc<Busy>>>) -> Response {
+    site.live.listen(busy.map(|Extension(busy)| busy))
 }
 
 async fn all_metrics(State(site): State<Site>) -> Response {

@@ -1,7 +1,7 @@
 // Which page is shown, and that it stays true: the address behind # names the page, and the node
 // tells when something changed.
 
-import { age, announce, ask, el, Missing, number, title } from "./kit.js";
+import { age, announce, ask, el, foreign, Missing, number, title } from "./kit.js";
 import { chain, node, peers, waiting } from "./views.js";
 import { account, asset, block, provenance, record, search } from "./things.js";
 import { documentView, listen } from "./drop.js";
@@ -21,6 +21,9 @@ const PAGES = {
   search: ["Search", ([text]) => search(text), []],
   document: ["Document", () => documentView(), []],
 };
+
+// What is behind the # may be any word, also one that every object knows.
+const pageOf = (name) => (Object.hasOwn(PAGES, name) ? PAGES[name] : undefined);
 
 const content = document.getElementById("content");
 let turn = 0;
@@ -51,7 +54,7 @@ async function render(isNews = false) {
   const mine = ++turn;
   const isOpen = () => mine === turn;
   const [name, parts] = route();
-  const page = PAGES[name];
+  const page = pageOf(name);
   for (const link of document.querySelectorAll("nav a")) {
     if (link.getAttribute("href") === "#/" + name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -65,7 +68,7 @@ async function render(isNews = false) {
     if (!isOpen()) return;
     failed = !(error instanceof Missing);
     if (failed && isNews) return;
-    shown = [title(failed ? "Not now" : "Not here"), el("p", { class: "lead" }, error.message)];
+    shown = [title(failed ? "Not now" : "Not here"), el("p", { class: "lead" }, foreign(error.message))];
   }
   if (!isOpen() || shown === null) return;
   const had = isNews ? focused() : null;
@@ -73,7 +76,8 @@ async function render(isNews = false) {
   redraw = null;
   content.replaceChildren(...shown.flat(Infinity).filter(Boolean));
   const heading = content.querySelector("h1");
-  document.title = (heading ? heading.textContent + " – " : "") + "Bitmark explorer";
+  // A name that is written from right to left turns nothing but itself.
+  document.title = (heading ? (heading.querySelector("bdi") ? "\u2068" + heading.textContent + "\u2069" : heading.textContent) + " – " : "") + "Bitmark explorer";
   if (isNews) {
     const strip = content.querySelector(".chain");
     if (strip) strip.scrollLeft = slid;
@@ -112,20 +116,42 @@ function pulse(look, text) {
   document.getElementById("pulse-text").textContent = text;
 }
 
+// An answering node says so at least once in ten seconds (`HEARTBEAT` of live.rs).
+const SILENCE = 25000;
+let heard = performance.now();
+let isSilent = false;
+
+function listening() {
+  if (!source || isSilent || performance.now() - heard < SILENCE) return;
+  isSilent = true;
+  pulse("bad", "the node does not answer");
+}
+
+function alive() {
+  heard = performance.now();
+  if (isSilent && now) state(now);
+  isSilent = false;
+}
+
+function state(next) {
+  const isNormal = next.mode === "Normal";
+  pulse(isNormal ? "good" : "wait", (isNormal ? "Normal" : "Catching up") + " · block " + number(next.height) + (isNormal ? "" : " of " + number(Math.max(next.networkHeight, next.height))));
+}
+
 function changed(event) {
   const next = JSON.parse(event.data || "null");
   if (!next) return;
   const before = now;
   now = next;
-  const isNormal = next.mode === "Normal";
-  pulse(isNormal ? "good" : "wait", (isNormal ? "Normal" : "Catching up") + " · block " + number(next.height) + (isNormal ? "" : " of " + number(Math.max(next.networkHeight, next.height))));
+  alive();
+  state(next);
   document.documentElement.dataset.height = next.height;
   if (!before) {
     if (failed) refresh();
     return;
   }
-  if (before.mode !== next.mode) announce(isNormal ? "The node is in step" : "The node is catching up");
-  const page = PAGES[route()[0]];
+  if (before.mode !== next.mode) announce(next.mode === "Normal" ? "The node is in step" : "The node is catching up");
+  const page = pageOf(route()[0]);
   const isAffected = page && page[2].some((name) => JSON.stringify(before[name]) !== JSON.stringify(next[name]));
   if (isAffected || failed) refresh();
 }
@@ -137,9 +163,12 @@ function follow() {
     source?.close();
     source = null;
   } else if (!source) {
+    heard = performance.now();
     source = new EventSource("/api/live");
     source.addEventListener("change", changed);
+    source.addEventListener("alive", alive);
     source.onerror = () => {
+      isSilent = true;
       pulse("bad", "the node does not answer");
       // After an answer that is no stream the browser gives up; this page does not.
       if (source && source.readyState === EventSource.CLOSED) {
@@ -201,5 +230,6 @@ document.addEventListener("visibilitychange", () => {
 });
 listen(() => render());
 setInterval(age, 5000);
+setInterval(listening, 1000);
 follow();
 render();

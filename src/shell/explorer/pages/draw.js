@@ -1,7 +1,7 @@
 // Drawings: a chain of owners, and the peers around this node. Both are lists of links first, so a
 // keyboard and a screen reader go through them in order; what is drawn is told in words as well.
 
-import { el, svg, short, number, to, faceInto, kind } from "./kit.js";
+import { el, svg, short, number, plain, to, faceInto, kind } from "./kit.js";
 
 const dated = (seconds) => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ") : "not in a block yet");
 
@@ -36,12 +36,13 @@ export function owners(asset, steps, { isCurrent, hasMore } = {}) {
     }
     if (item.asset) {
       const link = svg("a", { href: to.asset(item.asset.assetId) });
-      const name = item.asset.missing ? "asset not known here" : item.asset.name || "an asset without a name";
+      const name = item.asset.missing ? "asset not known here" : item.asset.name ? plain(item.asset.name) : "an asset without a name";
+      const signs = [...name];
       link.append(
         svg("title", {}, "Asset " + name),
         svg("rect", { class: "d-asset", x: left, y, width: width - 16, height: box, rx: 12 }),
         svg("path", { class: "d-line", d: `M${left + 24} ${y + 20}h14l7 7v25h-21Zm14 0v7h7` }),
-        svg("text", { class: "d-text", x: left + 66, y: y + 32 }, name.length > letters * 3 ? name.slice(0, letters * 3) + "…" : name),
+        svg("text", { class: "d-text", x: left + 66, y: y + 32 }, signs.length > letters * 3 ? signs.slice(0, letters * 3).join("") + "…" : name),
         svg("text", { class: "d-soft d-mono", x: left + 66, y: y + 53 }, "asset " + short(item.asset.assetId, letters - 1)),
       );
       picture.append(link);

@@ -1,6 +1,6 @@
 // A document that is dropped or chosen: fingerprinted here, looked up by its fingerprint alone.
 
-import { ask, announce, assetValue, bytes, el, facts, Missing, accountValue, blockLink, title, value, to } from "./kit.js";
+import { ask, announce, assetValue, bytes, el, facts, foreign, Missing, accountValue, blockLink, title, value, to } from "./kit.js";
 import { fingerprint } from "./sha3.js";
 
 let newest = null;
@@ -39,7 +39,7 @@ export function chooser() {
 
 export function documentView() {
   if (!newest) return [title("A document"), el("p", { class: "lead" }, "Choose one to see whether it is registered."), chooser()];
-  const own = [["Name", newest.name], ["Size", bytes(newest.size)]];
+  const own = [["Name", foreign(newest.name)], ["Size", bytes(newest.size)]];
   if (newest.error) return [title("A document"), el("p", { class: "bad" }, "It could not be looked up: " + newest.error), facts(own), chooser()];
   if (!newest.fingerprint) {
     return [title("Reading the document"), facts(own), el("progress", { id: "reading", max: Math.max(1, newest.size), value: newest.done, "aria-label": "Bytes read" })];
@@ -52,7 +52,7 @@ export function documentView() {
   }
   const asset = newest.asset;
   return [title("This document is registered"),
-    el("p", { class: "lead" }, "It is the asset “" + asset.name + "”, byte for byte."),
+    el("p", { class: "lead" }, "It is the asset “", foreign(asset.name), "”, byte for byte."),
     el("div", { id: "fingerprint", "data-fingerprint": newest.fingerprint }, facts([
       ["Asset", assetValue(asset.assetId, { label: asset.name || undefined })], ["Registered by", accountValue(asset.registrant)], ["In", blockLink(asset.block)], ...own])),
     el("p", { class: "buttons" }, el("a", { class: "button", href: to.asset(asset.assetId) }, "Look at the asset")),

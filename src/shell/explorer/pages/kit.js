@@ -16,6 +16,29 @@ function fill(node, attributes, children) {
 export const el = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 export const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
+// What others wrote is shown as it is: a sign that cannot be seen, or that turns the line around, by
+// its number, a blank at an end or beside another one as ␣. Pictures of several signs stay whole.
+const ODD = /(?<whole>\p{RGI_Emoji})|(?<blanks>^ +| +$| {2,})|(?<odd>[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]--[\u{20}\u{3000}]])/gv;
+const numbered = (sign) => "U+" + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+
+function pieces(text) {
+  if (/^[ \u3000]+$/.test(text)) return [{ odd: "(blank)" }];
+  const all = [];
+  let end = 0;
+  for (const { 0: found, index, groups } of text.matchAll(ODD)) {
+    if (groups.whole) continue;
+    all.push({ plain: text.slice(end, index) }, { odd: groups.blanks ? "␣".repeat(found.length) : numbered(found) });
+    end = index + found.length;
+  }
+  all.push({ plain: text.slice(end) });
+  return all.filter((piece) => piece.plain !== "");
+}
+
+// A text of others for a page: nothing around it is turned by it.
+export const foreign = (text) => el("bdi", {}, pieces(String(text)).map((piece) => piece.plain ?? el("span", { class: "odd" }, piece.odd)));
+// The same where there is place for a text alone: in drawings, labels, what is announced.
+export const plain = (text) => pieces(String(text)).map((piece) => piece.plain ?? piece.odd).join("");
+
 export class Missing extends Error {}
 
 // Asks the node. What is not there is a Missing with the node's own words.
@@ -35,12 +58,15 @@ export async function ask(path) {
 export function announce(text) {
   const place = document.getElementById("announce");
   place.textContent = "";
-  setTimeout(() => { place.textContent = text; }, 50);
+  setTimeout(() => { place.textContent = plain(text); }, 50);
 }
 
 export const number = (value) => Number(value ?? 0).toLocaleString("en");
 export const plural = (count, one, many = one + "s") => number(count) + " " + (Number(count) === 1 ? one : many);
-export const short = (text, ends = 8) => (text && text.length > ends * 2 + 3 ? text.slice(0, ends) + "…" + text.slice(-ends) : text ?? "");
+export function short(text, ends = 8) {
+  const signs = [...(text ?? "")];
+  return signs.length > ends * 2 + 3 ? signs.slice(0, ends).join("") + "…" + signs.slice(-ends).join("") : text ?? "";
+}
 export const bytes = (count) => (count < 1024 ? plural(count, "byte") : count < 1048576 ? (count / 1024).toFixed(1) + " KiB" : (count / 1048576).toFixed(1) + " MiB");
 
 export function span(seconds) {
@@ -96,8 +122,8 @@ function sign(isDone) {
 
 // A value with a link, if it leads anywhere, and a button that copies it whole.
 export function value(text, { href, what = "value", whole = false, ends = 8, label } = {}) {
-  const shown = el("code", { title: whole ? undefined : text }, label ?? (whole ? text : short(text, ends)));
-  const button = el("button", { type: "button", class: "copy", "aria-label": "Copy " + what + " " + short(text, 6), "data-copy": text, title: "Copy", onclick: async (event) => {
+  const shown = el("code", { title: whole ? undefined : plain(text) }, foreign(label ?? (whole ? text : short(text, ends))));
+  const button = el("button", { type: "button", class: "copy", "aria-label": "Copy " + what + " " + plain(short(text, 6)), "data-copy": text, title: "Copy", onclick: async (event) => {
     const at = event.currentTarget;
     await copy(text, what);
     at.replaceChildren(sign(true));

@@ -1,6 +1,6 @@
 // The pages about one thing: a block, a record, an asset, a provenance, an account; and the search.
 
-import { accountValue, announce, ask, assetValue, blockLink, bytes, chip, el, facts, kind, number, plural, short, table, title, to, txValue, value, when } from "./kit.js";
+import { accountValue, announce, ask, assetValue, blockLink, bytes, chip, el, facts, foreign, kind, number, plural, short, table, title, to, txValue, value, when } from "./kit.js";
 import { owners } from "./draw.js";
 import { waitsFor } from "./views.js";
 
@@ -37,8 +37,8 @@ function field(name, content) {
   if (name === "owner" || name === "registrant") return [NAMES[name], accountValue(content, { whole: true })];
   if (name === "assetId") return [NAMES[name], assetValue(content, { whole: true })];
   if (name === "link") return [NAMES[name], txValue(content, { whole: true })];
-  if (name === "metadata") return content.length > 0 && [NAMES[name], el("ul", {}, content.map(([key, text]) => el("li", {}, el("strong", {}, key), ": " + text)))];
-  if (typeof content === "object") return [NAMES[name] ?? name, el("code", {}, JSON.stringify(content))];
+  if (name === "metadata") return content.length > 0 && [NAMES[name], el("ul", {}, content.map(([key, text]) => el("li", {}, el("strong", {}, foreign(key)), ": ", foreign(text))))];
+  if (typeof content === "object") return [NAMES[name] ?? name, el("code", {}, foreign(JSON.stringify(content)))];
   return [NAMES[name] ?? name, value(String(content), { what: (NAMES[name] ?? name).toLowerCase(), whole: true })];
 }
 
@@ -99,7 +99,7 @@ export async function asset(id, after) {
     if (all.length > a.issues.length) place.replaceChildren(table("Bitmarks issued on this asset", ISSUES, all.map(issueRow)));
     note.textContent = next === null ? plural(all.length, "bitmark") + "; all blocks were looked through." : "Blocks from " + number(next) + " on were not looked through.";
   });
-  return [title(a.name || "An asset without a name", " ", chip(a.status)),
+  return [title(a.name ? foreign(a.name) : "An asset without a name", " ", chip(a.status)),
     el("p", { class: "lead" }, "An asset, registered by ", accountValue(a.registrant), a.block !== null ? [" in ", blockLink(a.block), "."] : "; it is in no block yet."),
     facts([["Asset id", value(a.assetId, { what: "asset id", whole: true })], ["Fingerprint", value(a.fingerprint, { what: "fingerprint", whole: true })],
       field("metadata", a.metadata), a.timestamp && ["Made", when(a.timestamp, true)], ["Signature", value(a.signature, { what: "signature", whole: true })], ["Size", bytes(a.bytes)]]),
@@ -187,7 +187,7 @@ export async function account(text, from) {
 }
 
 const place = (one) => (one.kind === "block" ? to.block(one.number) : one.kind === "record" ? to.record(one.id) : one.kind === "asset" ? to.asset(one.assetId) : to.account(one.account));
-const words = (one) => (one.kind === "block" ? "Block " + number(one.number) : one.kind === "record" ? (one.type === "payment" ? "Records of this pay id" : kind(one.type)) + " " + short(one.id) : one.kind === "asset" ? "Asset “" + one.name + "” " + short(one.assetId) : "Account " + short(one.account));
+const words = (one) => (one.kind === "block" ? "Block " + number(one.number) : one.kind === "record" ? (one.type === "payment" ? "Records of this pay id" : kind(one.type)) + " " + short(one.id) : one.kind === "asset" ? ["Asset “", foreign(one.name), "” " + short(one.assetId)] : "Account " + short(one.account));
 
 export async function search(text) {
   let shown = await ask("search?text=" + encodeURIComponent(text));
@@ -197,7 +197,7 @@ export async function search(text) {
     return null;
   }
   if (shown.found.length === 0) {
-    return [title("Nothing found"), el("p", { class: "lead" }, "Nothing here is called ", el("code", {}, short(text, 30)), "."),
+    return [title("Nothing found"), el("p", { class: "lead" }, "Nothing here is called ", el("code", {}, foreign(short(text, 30))), "."),
       el("p", { class: "note" }, "A block has a number and a digest of 64 hex digits, a transaction an id of 64, an asset an id of 128; an account begins with e, f or another letter and has about 50. A fingerprint is searched for exactly as it was registered.")];
   }
   return [title(plural(shown.found.length, "thing") + " found"), el("ul", { class: "results" }, shown.found.map((one) => el("li", {}, el("a", { href: place(one) }, words(one)))))];

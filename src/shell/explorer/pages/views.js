@@ -1,6 +1,6 @@
 // The pages about the whole: the chain as it grows, what waits, peers, the node itself.
 
-import { accountValue, ask, assetValue, blockLink, bytes, card, chip, el, facts, kind, number, plural, short, span, table, title, to, txValue, value, when } from "./kit.js";
+import { accountValue, ask, assetValue, blockLink, bytes, card, chip, el, facts, foreign, kind, number, plural, short, span, table, title, to, txValue, value, when } from "./kit.js";
 import { peers as drawPeers } from "./draw.js";
 import { chooser } from "./drop.js";
 
@@ -75,7 +75,7 @@ export async function waiting(after) {
     el("p", { class: "buttons" }, after && el("a", { class: "button", href: "#/waiting" }, "First"), shown.next && el("a", { class: "button", href: "#/waiting/" + shown.next }, "More")),
     shown.assetsWithoutIssue.length > 0 && [el("h2", {}, "Assets that wait for an issue"),
       table("Assets without an issue", [{ name: "Asset" }, { name: "Name" }, { name: "Registered by" }],
-        shown.assetsWithoutIssue.map((one) => [assetValue(one.assetId), one.name, accountValue(one.registrant)]))]];
+        shown.assetsWithoutIssue.map((one) => [assetValue(one.assetId), foreign(one.name), accountValue(one.registrant)]))]];
 }
 
 export async function peers() {
@@ -87,14 +87,14 @@ export async function peers() {
     drawPeers(shown),
     el("h2", {}, "Connected from here"),
     table("Peers this node connects to", [{ name: "Key" }, { name: "Address" }, { name: "State" }, { name: "Block", number: true }, { name: "Records go by", wide: true }, { name: "Chosen", wide: true }],
-      shown.upstreams.map((one) => [value(one.key, { what: "key" }), el("code", {}, one.address), one.isRegistered ? el("span", { class: "chip good" }, "registered") : el("span", { class: "chip wait" }, "not there"),
+      shown.upstreams.map((one) => [value(one.key, { what: "key" }), el("code", {}, foreign(one.address)), one.isRegistered ? el("span", { class: "chip good" }, "registered") : el("span", { class: "chip wait" }, "not there"),
         number(one.height), ways[sharing.get(one.key)] ?? "", one.isStatic ? "by the configuration" : "by itself"]), "None."),
     shown.publishers.length > 0 && [el("h2", {}, "Publishers it listens to"),
       table("Publishers", [{ name: "Key" }, { name: "Address" }, { name: "Messages", number: true }, { name: "Last heard" }],
-        shown.publishers.map((one) => [value(one.key, { what: "key" }), el("code", {}, one.address), number(one.messages), span(one.silentSeconds) + " ago"]))],
+        shown.publishers.map((one) => [value(one.key, { what: "key" }), el("code", {}, foreign(one.address)), number(one.messages), span(one.silentSeconds) + " ago"]))],
     el("h2", {}, "Known"),
     table("Known nodes", [{ name: "Key" }, { name: "Listens at" }, { name: "Heard of" }],
-      shown.known.map((one) => [value(one.key, { what: "key" }), el("code", {}, one.listeners.join("  ")), when(one.time)]), "None yet."),
+      shown.known.map((one) => [value(one.key, { what: "key" }), el("code", {}, one.listeners.map((at, i) => [i > 0 && " ", foreign(at)])), when(one.time)]), "None yet."),
     shown.known.length < shown.knownCount - 1 && el("p", { class: "note" }, "Only the first " + shown.known.length + " are listed."),
     el("p", { class: "note" }, "This node: ", value(shown.own, { what: "key of this node" }))];
 }
@@ -115,6 +115,9 @@ export async function node() {
       ["Pools", plural(o.reservoir.pending, "record") + " pending, " + number(o.reservoir.verified) + " verified, " + plural(o.reservoir.assets, "asset") + ", " + bytes(o.reservoir.bytes)],
       ["Lapsed", number(o.reservoir.expired)], ["Refused for want of room", number(o.reservoir.refusedFull)],
       ["Shared mempool", o.mempool.enabled ? plural(o.mempool.overlay, "peer") + " share, " + number(o.mempool.plain) + " by plain commands" : "off"]]),
+    (o.payments ?? []).length > 0 && [el("h2", {}, "Services that tell payments"),
+      table("Services that tell payments", [{ name: "Currency" }, { name: "State" }, { name: "Last answer" }, { name: "Payments seen", number: true }, { name: "Without an answer", number: true }],
+        o.payments.map((one) => [one.currency, el("span", { class: "chip " + (one.isReachable ? "good" : "wait") }, one.isReachable ? "answers" : "does not answer"), when(one.lastAnswer), number(one.seen), number(one.failures)]))],
     el("h2", {}, "Refused since the start"),
     table("Refusals by reason", [{ name: "Reason" }, { name: "Times", number: true }], refused.map(([why, count]) => [why, number(count)]), "Nothing was refused.")];
 }
