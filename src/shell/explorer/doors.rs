@@ -10,9 +10,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::shell::tcp::places::Times;
 use crate::shell::tcp::{Count, Place, Places};
 
 /// Connections at a time.
@@ -21,6 +23,12 @@ pub const CONNECTIONS_MAX: usize = 64;
 pub const RESERVE: usize = 8;
 /// Who may not look and is told so, at a time; others are closed at once.
 pub const STRANGERS_MAX: usize = 16;
+
+/// Who is idle gives way at once; who follows what changes is never done with it.
+const TIMES: Times = Times {
+    turn: Duration::from_secs(365 * 86_400),
+    pause: Duration::ZERO,
+};
 
 /// The places of the service. Clones share them.
 #[derive(Debug, Clone)]
@@ -35,8 +43,8 @@ impl Doors {
     #[must_use]
     pub fn new(count: Count) -> Self {
         Self {
-            reserve: Places::new(RESERVE, count.clone()),
-            common: Places::new(CONNECTIONS_MAX - RESERVE, count),
+            reserve: Places::new(RESERVE, count.clone()).with_times(TIMES),
+            common: Places::new(CONNECTIONS_MAX - RESERVE, count).with_times(TIMES),
             strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
         }
     }
@@ -45,12 +53,13 @@ impl Doors {
     #[must_use]
     pub fn take(&self, address: IpAddr) -> Option<Place> {
         if !address.to_canonical().is_loopback() {
-            return self.common.take();
+            return self.common.take(address);
         }
         if self.reserve.taken() < RESERVE {
-            return self.reserve.take();
+            return self.reserve.take(address);
         }
-        self.common.take().or_else(|| self.reserve.take())
+        let common = self.common.take(address);
+        common.or_else(|| self.reserve.take(address))
     }
 
     /// For who may not look: a turn to be told so.

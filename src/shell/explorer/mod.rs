@@ -199,7 +199,9 @@ impl Service {
         };
         let lost = async {
             match place {
-                Some(place) => place.over(NEVER).await,
+                Some(place) => {
+                    place.over(NEVER).await;
+                }
                 None => std::future::pending().await,
             }
         };
