@@ -26,7 +26,7 @@ use crate::shell::zmq::{Context, SocketError, options, poll};
 /// Messages taken before questions get their turn.
 const TURN: usize = 32;
 const TICK_MS: i64 = 1000;
-/// Largest answer about the past: a hundred bytes and more each, and far fewer than 1000 an hour.
+/// Largest answer about the past: it tells of 72 hours at once, so it may be more than a message.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long a connection may take to shake hands before a new one is made.
 const HANDSHAKE: Duration = Duration::from_secs(10);

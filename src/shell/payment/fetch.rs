@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::payment::Failure;
 
 /// Largest answer. A block of either coin has at most four million bytes, and stands in the JSON
-/// in hex twice, with the scripts once more in words: about 30 MB for the fullest. Twice that.
+/// in hex twice, with the scripts once more in words: some 30 MB for a full one. Twice that.
 pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// How long things may take.
