@@ -196,10 +196,13 @@ mod tests {
                     }
                 }
             };
-            let kind = tokio::select! {
-                kind = endless => kind,
-                () = reader => unreachable!("the writer stays open"),
-            };
+            let ended = tokio::time::timeout(LONG / 180, async {
+                tokio::select! {
+                    kind = endless => kind,
+                    () = reader => unreachable!("the writer stays open"),
+                }
+            });
+            let kind = ended.await.expect("it does not go on for ever");
             assert_eq!(kind, io::ErrorKind::TimedOut);
             assert!(begin.elapsed() >= grace);
         });
