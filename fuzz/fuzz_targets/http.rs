@@ -95,7 +95,9 @@ impl Node {
                     peers: vec![HERE],
                 };
                 let settings = Arc::new(https::Settings::new(1, allow));
-                let place = Places::new(1, Count::default()).take(from).expect("a place");
+                let place = Places::new(1, Count::default())
+                    .take(from)
+                    .expect("a place");
                 let counts = https::Counts {
                     requests: Requests::new(["path", "status"]),
                     calls: Requests::new(["method", "result"]),
