@@ -1,7 +1,7 @@
 //! Listening sockets of both families and their newcomers (`proto/rpc.md`, section 1).
 //!
 //! An IPv6 socket leaves IPv4 alone, so both families can have the same port. A socket that cannot be
-//! bound is logged and the others run. Dropping the future of [`serve`] closes everything.
+//! bound is logged and the others run. Dropping the future of [`serve_tls`] closes everything.
 //!
 //! A newcomer gets a place after its handshake. Until then it is one of [`HANDSHAKES`], which harms
 //! nobody who has a place.

@@ -1,7 +1,7 @@
 //! Who is in its handshake, or waits for a place after it. It never looks at what is sent.
 //!
 //! Bounds: as many as the limit. For one more, one of the address with most of them has to go: the
-//! oldest that has said nothing for [`SILENCE`], else the oldest. So a flood from one address hurts
+//! oldest that has said nothing for a second, else the oldest. So a flood from one address hurts
 //! no other one, and there it hurts who is slower than the flood is wide: at 512 and 300 newcomers a
 //! second each has 1.7 s. How long each has is the business of who lets them in.
 
