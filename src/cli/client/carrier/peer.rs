@@ -112,7 +112,7 @@ impl Met {
         if let Some(before) = &self.before {
             way::follows(&found, &step(before, false))?;
         } else if found.record.link().is_some() {
-            way::check_whole(std::slice::from_ref(&found))?;
+            way::ends(Some(&found))?;
         }
         if let Some(successor) = &self.successor {
             way::follows(&step(successor, false), &found)?;

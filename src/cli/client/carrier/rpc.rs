@@ -17,7 +17,7 @@ use crate::core::chain::Chain;
 use crate::core::id::{AssetId, PayId, PayNonce, TxId};
 use crate::core::keys::Account;
 use crate::core::mining::proof::{ClientNonce, expected_attempts};
-use crate::core::record::{AssetData, Record};
+use crate::core::record::Record;
 use crate::core::rpc::{PAGE_MAX, RECORDS_MAX};
 
 /// A node that wants so many times the usual work is not obeyed.
@@ -46,13 +46,6 @@ fn record(value: &Value) -> anyhow::Result<Record> {
     let type_name = value["record"].as_str().unwrap_or_default();
     Record::from_json(type_name, &value["data"].to_string())
         .context("the node's answer has a record that is none")
-}
-
-fn asset_of(value: &Value) -> anyhow::Result<AssetData> {
-    match record(value)? {
-        Record::AssetData(asset) => Ok(asset),
-        other => bail!("the node's answer has {} for an asset", other.type_name()),
-    }
 }
 
 /// What is to be paid, or null.
@@ -244,7 +237,17 @@ impl Carrier for OverRpc {
         if found["data"].is_null() {
             return Ok(None);
         }
-        let asset = asset_of(found)?;
+        let found = Step {
+            id: None,
+            block: None,
+            record: record(found)?,
+            is_owner: false,
+        };
+        way::begins(&found)?;
+        let asset = match found.record {
+            Record::AssetData(asset) => asset,
+            other => bail!("the node's answer has {} for an asset", other.type_name()),
+        };
         same(
             "asset",
             &AssetId::of(fingerprint.as_bytes()),
@@ -309,7 +312,7 @@ impl Carrier for OverRpc {
             bail!("transaction {id} is not confirmed: {status}");
         };
         if steps.len() < 2 && step.record.link().is_some() {
-            way::check_whole(&steps)?;
+            way::ends(steps.last())?;
         }
         if !step.is_owner {
             bail!("it was passed on already; `owned ACCOUNT` shows what an account owns");
@@ -344,7 +347,8 @@ impl Carrier for OverRpc {
             ensure!(!first.is_owner, "the node's provenance has two owners");
             steps.extend(more);
         }
-        way::check_whole(&steps)?;
+        // Each part was checked as it came, and each seam.
+        way::ends(steps.last())?;
         Ok(steps)
     }
 

@@ -106,7 +106,15 @@ pub fn check(steps: &[Step]) -> anyhow::Result<()> {
 /// The first step that does not hold, or the last if something is missing behind it.
 pub fn check_whole(steps: &[Step]) -> anyhow::Result<()> {
     check(steps)?;
-    match steps.last() {
+    ends(steps.last())
+}
+
+/// The last of the steps is one behind which nothing is missing.
+///
+/// # Errors
+/// It is a transfer or an issue.
+pub fn ends(last: Option<&Step>) -> anyhow::Result<()> {
+    match last {
         Some(last) if last.record.link().is_some() => {
             bail!(
                 "{}, which passes on what the node does not have",
