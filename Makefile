@@ -11,7 +11,7 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak mutants deb deb-test
+.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak interop mutants deb deb-test
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,15 @@ testnet-stop: ## ends all of the test network
 certs: build ## all keys and certificates of a node: NAME=… HOSTS=a,b CHAIN=bitmark PUBLISH=1
 	@$(RELEASE)/bitmarkd make-certs --name "$(NAME)" $(if $(HOSTS),--hosts "$(HOSTS)") \
 	  --chain $(if $(filter command environment,$(firstword $(origin CHAIN))),$(CHAIN),bitmark) $(if $(PUBLISH),--publish)
+
+# The reference's programs are no part of this project: whoever runs this has them.
+interop: setup ## our programs among the public Go ones: REFERENCE_BIN=FOLDER, and ROW=1…12 or ROW=life for a part
+	@for program in bitmarkd recorderd bitmark-cli bitmark-info; do \
+	  [ -x "$$REFERENCE_BIN/$$program" ] || { \
+	    echo "REFERENCE_BIN must name a folder with $$program of bitmarkd v8.2; see proto/INTEROP.md" >&2; exit 1; }; \
+	done
+	$(CARGO) test --locked --test interop $(if $(ROW),$(if $(filter life,$(ROW)),life,row_$(shell printf %02d '$(ROW)')_)) -- \
+	  --ignored --nocapture --test-threads=1
 
 bench: setup ## what is measured, as ratios in one run
 	$(CARGO) bench --locked
