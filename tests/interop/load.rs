@@ -65,7 +65,7 @@ fn hostile(random: &mut StdRng) -> Vec<Vec<u8>> {
         frames.extend([key.clone(), listeners, time]);
         frames
     };
-    match random.gen_range(0..8) {
+    match random.gen_range(0..10) {
         0 => registration(v4, short),
         1 => registration(cut, now),
         2 => registration(v6, now),
@@ -73,6 +73,8 @@ fn hostile(random: &mut StdRng) -> Vec<Vec<u8>> {
         4 => vec![b"local".to_vec(), b"block".to_vec(), noise],
         5 => vec![b"local".to_vec(), b"assets".to_vec(), noise],
         6 => vec![b"local".to_vec(), b"transfer".to_vec(), noise],
+        7 => vec![b"local".to_vec(), b"block".to_vec(), vec![7; 4_900_000]],
+        8 => vec![vec![]; 2_000],
         _ => {
             let mut frames = vec![b"local".to_vec(), b"proof".to_vec()];
             frames.push(noise);
@@ -108,6 +110,11 @@ impl Load {
                 let name = format!("record {}", self.number);
                 let quantity = self.random.gen_range(1..6);
                 let at = self.any();
+                let name = match self.number % 4 {
+                    0 => format!("{:\u{5b57}<64}", self.number),
+                    1 => "x".repeat(59) + &format!("{:05}", self.number),
+                    _ => name,
+                };
                 let made = self.stage.create(at, &name, quantity);
                 let ids = made["issueIds"].as_array().unwrap();
                 let ids = ids.iter().map(|id| id.as_str().unwrap().to_owned());
@@ -181,8 +188,18 @@ fn row_10_an_hour_of_mixed_load_hurts_no_node_of_the_reference() {
         number: 0,
     };
     let begin = Instant::now();
+    let whole = Duration::from_secs(minutes * 60);
+    // Which of ours is killed and started again, and when.
+    let mut kills = vec![(whole / 2, 4), (whole / 3, 2)];
     let mut window = Window::open(&load.stage);
-    while begin.elapsed() < Duration::from_secs(minutes * 60) {
+    while begin.elapsed() < whole {
+        if let Some((_, index)) = kills.pop_if(|(at, _)| begin.elapsed() > *at) {
+            load.stage.nodes[index].kill();
+            load.stage.nodes[index].start();
+            load.stage
+                .one(index, "mode Normal again", TAKEN, Node::is_normal);
+            window = Window::open(&load.stage);
+        }
         for node in &mut load.stage.nodes {
             node.expect_alive();
         }

@@ -36,6 +36,8 @@ impl Listener {
         let kind = zmq::SocketType::SUB;
         let key = node.plan.key();
         let socket = options::client(&context, kind, &fresh_key(), &key, &address).unwrap();
+        // Else the subscription would leave with the first look at the socket, not at once.
+        socket.set_immediate(false).unwrap();
         socket.connect(&options::endpoint(&address)).unwrap();
         Self {
             socket,

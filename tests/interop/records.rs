@@ -40,6 +40,13 @@ fn row_03_records_pushed_at_any_node_reach_all_pools_once() {
         }
     }
     let before: Vec<_> = listeners.iter().map(|l| l.until_quiet(QUIET)).collect();
+    for (node, messages) in stage.nodes.iter().zip(&before) {
+        let mut counts = BTreeMap::new();
+        for message in messages {
+            *counts.entry(message.command.as_str()).or_insert(0) += 1;
+        }
+        println!("  {} published {counts:?}", node.plan.name);
+    }
     let records: Vec<_> = before[0]
         .iter()
         .filter(|message| ["assets", "issues", "proof"].contains(&message.command.as_str()))
