@@ -866,6 +866,17 @@ fn a_configuration_of_the_reference_becomes_one_that_the_node_takes() {
     let kept = "announce = [\"${ENV_CONVERT_TEST_ADDRESS}:2136\"]";
     assert!(text.contains(kept), "{text}");
 
+    // The reference's log would be in the way of ours.
+    std::fs::create_dir(place.path("log")).unwrap();
+    std::fs::write(place.path("log/bitmarkd.log"), "").unwrap();
+    let assert = convert(&[]).success();
+    let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.contains("log/bitmarkd.log is of the reference's program; move it"),
+        "{told}"
+    );
+
     // On the terminal the folder has its whole name.
     let shown = out(&convert(&[]).success());
     let whole = place.0.path().canonicalize().unwrap();

@@ -13,6 +13,8 @@ pub(super) fn named(given: &Path, file: &Path) -> PathBuf {
         _ => Path::new("."),
     }
     .join(given)
+    .components()
+    .collect()
 }
 
 /// Finds the data directory; it must exist.
