@@ -258,7 +258,12 @@ fn unset(text: &Text) -> Option<&str> {
         Piece::Variable { .. } => None,
     });
     let (_, rest) = plain.next()?;
-    Some(rest.split_once('}').map_or(rest, |(unset, _)| unset))
+    let name = rest.split_once('}').map_or(rest, |(unset, _)| unset);
+    Some(
+        name.char_indices()
+            .nth(80)
+            .map_or(name, |(end, _)| name.get(..end).unwrap_or(name)),
+    )
 }
 
 /// A whole number that stands in quotes.

@@ -15,6 +15,8 @@ const DEPTH_MAX: usize = 32;
 const INCLUDED_DEPTH_MAX: usize = 8;
 /// Files in all.
 const FILES_MAX: usize = 64;
+/// Bytes of a key.
+const KEY_MAX: usize = 256;
 /// Bytes of all texts with their variables.
 const TEXTS_MAX: usize = 4 * FILE_MAX;
 /// Values, and what macros have to say.
@@ -332,6 +334,7 @@ impl<'a> Reader<'a> {
                 let key = cursor.take_while(continues_key);
                 match cursor.peek() {
                     Some(byte) if is_blank(byte) || matches!(byte, b'=' | b':' | b'{') => {}
+                    _ if key.len() > KEY_MAX => {}
                     None => return cursor.wrong(format!("{key}: a key without a value")),
                     Some(_) => {
                         return cursor.wrong(format!("{key}: what follows has no place in a key"));
@@ -346,6 +349,9 @@ impl<'a> Reader<'a> {
         };
         if key.is_empty() {
             return cursor.wrong("an empty key");
+        }
+        if key.len() > KEY_MAX {
+            return cursor.wrong(format!("a key of more than {KEY_MAX} bytes"));
         }
         Ok(key)
     }

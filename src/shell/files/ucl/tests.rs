@@ -198,6 +198,13 @@ fn variables_are_put_in_where_they_are_known() {
 }
 
 #[test]
+fn a_text_of_nothing_but_open_braces_is_read_in_one_go() {
+    let text = format!("a = \"{}\"", "${".repeat(FILE_MAX / 2 - 10));
+    let document = with(&text, &[("A", "one")]).unwrap();
+    assert_eq!(values(&document, "a")[0].len(), text.len() - 4);
+}
+
+#[test]
 fn macros_choose_put_before_and_behind_and_give_defaults() {
     let text = r#"
 .set(var=IP) "NONE:GIVEN:ENV_IP"
@@ -285,6 +292,12 @@ fn what_grows_without_bound_is_refused() {
     wrong(&format!("a = {}", "[".repeat(100)), 1, "within each other");
     wrong(&"a = 1\n".repeat(20_000), 10_001, "values");
     wrong(&"#".repeat(FILE_MAX + 1), 1, "more than");
+    wrong(&"k".repeat(1000), 1, "a key of more than");
+    wrong(
+        &format!("\"{}\" = 1", "k".repeat(1000)),
+        1,
+        "a key of more than",
+    );
     let variables: String = (0..2000)
         .map(|n| format!(".default(var=V{n}) \"x\"\n"))
         .collect();

@@ -7,6 +7,8 @@ use super::Text;
 
 /// Most bytes of a text with its variables.
 const TEXT_MAX: usize = 64 * 1024;
+/// Most bytes of a name.
+const NAME_MAX: usize = 256;
 /// Most variables beside those that were given.
 const MACROS_MAX: usize = 1000;
 
@@ -45,6 +47,13 @@ pub(super) struct Variables {
 
 fn is_empty(pieces: &[Piece]) -> bool {
     pieces.iter().all(|piece| piece.value().is_empty())
+}
+
+/// The name up to the brace, and what follows. No further than a name can be: else a line of
+/// nothing but open braces would be read from each of them to its end.
+fn named(inner: &str) -> Option<(&str, &str)> {
+    let end = inner.bytes().take(NAME_MAX).position(|byte| byte == b'}')?;
+    Some((inner.get(..end)?, inner.get(end + 1..)?))
 }
 
 /// Bytes, and one for each piece, so that empty ones count.
@@ -92,9 +101,9 @@ impl Variables {
         while let Some((before, after)) = rest.split_once('$') {
             plain.push_str(before);
             let value = match after.strip_prefix('{') {
-                Some(inner) => inner
-                    .split_once('}')
-                    .and_then(|(name, tail)| Some((self.table.get(name)?, tail))),
+                Some(inner) => {
+                    named(inner).and_then(|(name, tail)| Some((self.table.get(name)?, tail)))
+                }
                 None => self.longest(after),
             };
             if let Some((value, tail)) = value {
