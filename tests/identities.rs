@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use bitmarkd::core::keys::{Account, PrivateKey, Seed};
+use bitmarkd::core::keys::reference_seal::ReferenceSealed;
+use bitmarkd::core::keys::{Account, PrivateKey, Secret, Seed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -369,4 +370,177 @@ fn a_description_is_a_line() {
         let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         assert!(stderr.contains("a line of 200 characters"), "{stderr}");
     }
+}
+
+/// An identity of the reference's client, sealed under a pass phrase.
+fn of_reference(name: &str, secret: &Secret, phrase: &str) -> String {
+    let sealed = ReferenceSealed::seal(secret, phrase.as_bytes(), [5; 16], &[1; 16], &[2; 16]);
+    let sealed = sealed.unwrap();
+    format!(
+        "identity {{\n  name = \"{name}\"\n  description = \"{name} of old\"\n  public_key = \"{}\"\n  private_key = \"{}\"\n  seed = \"{}\"\n  private_key_config {{\n    salt = \"{}\"\n  }}\n}}\n",
+        &digits(&secret.key())[64..],
+        hex::encode(&sealed.private_key),
+        hex::encode(&sealed.seed),
+        hex::encode(sealed.salt),
+    )
+}
+
+fn account_of(secret: &Secret) -> String {
+    secret.key().account().unwrap().to_string()
+}
+
+/// `identity import FILE` with a folder for settings of its own.
+fn import(home: &Home, file: &Path) -> Command {
+    let mut program = program();
+    program.args(["identity", "import"]).arg(file);
+    program.arg("--identities").arg(home.path("kept"));
+    program.env("XDG_CONFIG_HOME", home.path("config"));
+    program.env("BITMARK_PASSPHRASE", PHRASE);
+    program
+}
+
+#[test]
+fn identities_of_the_reference_are_kept_under_their_pass_phrase_and_sign() {
+    let home = Home::new();
+    let seed = Secret::Seed(Seed::new(true, [9; 32]));
+    let key = Secret::Key(PrivateKey::from_ed25519_seed(&[7; 32], true));
+    let public = "identity { name = watched, public_key = \"00\" }\n";
+    let text = format!(
+        "default_identity = \"bob\"\nnetwork = \"local\"\nconnect = \"127.0.0.1:2130\"\n{}{}{public}",
+        of_reference("ann", &seed, PHRASE),
+        of_reference("bob", &key, PHRASE),
+    );
+    let file = home.write("old.conf", &text);
+    let done = shown(&mut import(&home, &file));
+    let accounts: Vec<_> = done["imported"].as_array().unwrap().iter().collect();
+    assert_eq!(accounts.len(), 2);
+    assert_eq!(accounts[0]["account"], account_of(&seed));
+    assert_eq!(accounts[1]["account"], account_of(&key));
+    assert_eq!(done["left_out"], json!(["watched"]));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+    // What `setup` keeps is there: nothing more is named.
+    let letter = home.write("letter.txt", "Dear Bob");
+    let mut sign = program();
+    sign.env("XDG_CONFIG_HOME", home.path("config"));
+    sign.env("BITMARK_PASSPHRASE", PHRASE);
+    let signed = shown(sign.arg("sign").arg(&letter));
+    assert_eq!(
+        signed["signature"],
+        hex::encode(key.key().sign(b"Dear Bob"))
+    );
+    let settings = home.path("config/bitmark-cli/client.toml");
+    let settings = std::fs::read_to_string(settings).unwrap();
+    assert!(settings.contains("rpc = \"127.0.0.1:2130\""), "{settings}");
+    assert!(settings.contains("chain = \"local\""), "{settings}");
+    let mut show = program();
+    show.args(["identity", "show", "ann", "--secret", "--identities"]);
+    show.arg(home.path("kept"))
+        .env("BITMARK_PASSPHRASE", PHRASE);
+    let show = shown(&mut show);
+    assert_eq!(show["seed"], seed.seed().unwrap().to_text().as_str());
+    assert_eq!(show["description"], "ann of old");
+
+    // Once more changes nothing, and asks for nothing.
+    let mut again = import(&home, &file);
+    let done = shown(again.env("BITMARK_PASSPHRASE", "wrong horse"));
+    assert_eq!(done["imported"], json!([]));
+    assert_eq!(done["present"].as_array().unwrap().len(), 2);
+    assert_eq!(done["settings"], Value::Null);
+}
+
+#[test]
+fn an_import_is_whole_or_changes_nothing() {
+    let home = Home::new();
+    let (one, two) = (
+        Secret::Seed(Seed::new(false, [1; 32])),
+        Secret::Seed(Seed::new(false, [2; 32])),
+    );
+    let text = format!(
+        "network = \"bitmark\"\n{}{}",
+        of_reference("one", &one, PHRASE),
+        of_reference("two", &two, "another phrase"),
+    );
+    let file = home.write("old.conf", &text);
+    let stderr = told(&mut import(&home, &file));
+    assert!(stderr.contains("two: wrong pass phrase"), "{stderr}");
+    assert!(stderr.contains("--only NAME"), "{stderr}");
+    assert!(!home.path("kept").exists());
+    assert!(!home.path("config").exists());
+    let done = shown(import(&home, &file).args(["--only", "one"]));
+    assert_eq!(done["imported"][0]["account"], account_of(&one));
+    let mut other = import(&home, &file);
+    other.env("BITMARK_PASSPHRASE", "another phrase");
+    let done = shown(other.args(["--only", "two"]));
+    assert_eq!(done["imported"][0]["account"], account_of(&two));
+    let stderr = told(import(&home, &file).args(["--only", "three"]));
+    assert!(
+        stderr.contains("none of that name, but: one, two"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn names_that_are_taken_or_none_of_ours_are_imported_under_another_one() {
+    let home = Home::new();
+    let secret = Secret::Seed(Seed::new(true, [9; 32]));
+    let text = [
+        of_reference("my key", &secret, PHRASE),
+        of_reference("bob", &secret, PHRASE),
+    ];
+    let file = home.write("old.conf", &text.concat());
+    let stderr = told(&mut import(&home, &file));
+    assert!(
+        stderr.contains("line 1: the name is none that we have"),
+        "{stderr}"
+    );
+    let mut named = import(&home, &file);
+    named.args(["--only", "my key", "--name", "my-key"]);
+    assert_eq!(shown(&mut named)["imported"][0]["name"], "my-key");
+    let mut both = import(&home, &file);
+    let stderr = told(both.args(["--name", "other"]));
+    assert!(stderr.contains("--name is for one identity"), "{stderr}");
+
+    let mut new = program();
+    new.args(["identity", "new", "bob", "--chain", "local", "--identities"]);
+    new.arg(home.path("kept")).env("BITMARK_PASSPHRASE", PHRASE);
+    let other = shown(&mut new)["account"].clone();
+    let stderr = told(import(&home, &file).args(["--only", "bob"]));
+    assert!(
+        stderr.contains("bob: an identity of this name is there already"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(other.as_str().unwrap()), "{stderr}");
+    assert!(stderr.contains(&account_of(&secret)), "{stderr}");
+}
+
+#[test]
+fn a_file_that_is_no_configuration_of_the_references_client_is_told_with_its_line() {
+    let home = Home::new();
+    let secret = Secret::Seed(Seed::new(true, [9; 32]));
+    let whole = of_reference("bob", &secret, PHRASE);
+    let cut = whole.replace("public_key = \"", "public_key = \"0");
+    for (text, wanted) in [
+        ("{", "there is no identity in it"),
+        ("a \"b\" c\n", "line 1: "),
+        (
+            "\nidentity { name = a; size = 1 }",
+            "line 2: identity.size: unknown",
+        ),
+        (&whole.replace("of old", "\"of\" old"), "a quote without"),
+        (
+            &cut,
+            "public_key: 64 hex digits are wanted; the file is damaged",
+        ),
+    ] {
+        let file = home.write("old.conf", text);
+        let stderr = told(&mut import(&home, &file));
+        assert!(stderr.contains(wanted), "{stderr}");
+        assert!(!stderr.contains(&whole[200..240]), "{stderr}");
+    }
+    let stderr = told(&mut import(&home, &home.path("none")));
+    assert!(stderr.contains("none: No such file"), "{stderr}");
+    let long = home.write("long", &"#".repeat(2 << 20));
+    let stderr = told(&mut import(&home, &long));
+    assert!(stderr.contains("more than"), "{stderr}");
 }

@@ -9,6 +9,7 @@ macro_rules! outln {
 }
 
 pub mod client;
+mod convert;
 pub mod daemon;
 pub mod manual;
 pub mod recorder;

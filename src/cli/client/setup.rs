@@ -48,16 +48,20 @@ fn fingerprint(text: &str) -> Result<String, String> {
     pins::fingerprint(text).map(hex::encode)
 }
 
+/// Looks whether a text can be the address of a node.
+pub(super) fn address(text: &str) -> anyhow::Result<()> {
+    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    ensure!(
+        matches!(port, Some(Ok(port)) if port != 0),
+        "{text:?} is no address; write HOST:PORT or [IPV6]:PORT"
+    );
+    Ok(())
+}
+
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let chain = chain_named(&args.chain)?;
-    for address in [&args.rpc, &args.connect].into_iter().flatten() {
-        let port = address
-            .rsplit_once(':')
-            .map(|(_, port)| port.parse::<u16>());
-        ensure!(
-            matches!(port, Some(Ok(port)) if port != 0),
-            "{address:?} is no address; write HOST:PORT or [IPV6]:PORT"
-        );
+    for text in [&args.rpc, &args.connect].into_iter().flatten() {
+        address(text)?;
     }
     let path = settings::path()?;
     if path.exists() {

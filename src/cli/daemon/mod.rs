@@ -1,7 +1,7 @@
 //! `bitmarkd`: the node and what is done for one (`proto/rpc.md`, section 7).
 //!
-//! Names and short forms of the commands are those of the reference; `rebuild`, `ctl`, `testnet` and
-//! `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
+//! Names and short forms of the commands are those of the reference; `rebuild`, `ctl`, `testnet`,
+//! `config` and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
 //! 2 wrong usage.
 
 mod blocks;
@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::cli::convert::{self, ConfigCommand};
 use crate::shell::files::config::{Config, Variables};
 
 /// What `--version` prints behind the name.
@@ -139,6 +140,11 @@ enum Command {
         #[command(subcommand)]
         command: testnet::Testnet,
     },
+    /// Make a configuration out of the reference's.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Make all keys and certificates of a node in one folder.
     MakeCerts(certs::Args),
 }
@@ -219,6 +225,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
             ctl::run(&socket, command, *json)
         }
         Command::Testnet { command } => testnet::run(command),
+        Command::Config { command } => convert::run(convert::Program::Node, command, &cli.set),
         Command::MakeCerts(args) => certs::run(args, tell),
     }
 }

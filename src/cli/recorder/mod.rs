@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use signal_hook::iterator::Signals;
 
+use crate::cli::convert::{self, ConfigCommand};
 use crate::cli::signals::ending;
 use crate::core::chain::Chain;
 use crate::core::keys::PeerPublicKey;
@@ -50,6 +51,11 @@ enum Command {
         /// Where, if not in the files that the configuration names.
         prefix: Option<PathBuf>,
     },
+    /// Make a configuration out of the reference's.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Mine until SIGINT, SIGTERM or SIGHUP; this is done without a command too.
     Start,
 }
@@ -59,6 +65,9 @@ enum Command {
 pub fn run(cli: &Cli) -> u8 {
     let result = match &cli.command {
         Some(Command::GenerateIdentity { prefix }) => generate_identity(cli, prefix.as_deref()),
+        Some(Command::Config { command }) => {
+            convert::run(convert::Program::Recorder, command, &cli.set)
+        }
         Some(Command::Start) | None => start(cli),
     };
     match result {

@@ -49,7 +49,7 @@ pub struct ReferenceSealed {
     pub salt: [u8; SALT_SIZE],
     /// `private_key`.
     pub private_key: Vec<u8>,
-    /// `seed`.
+    /// `seed`; empty where an older program kept none.
     pub seed: Vec<u8>,
 }
 
@@ -154,7 +154,11 @@ impl ReferenceSealed {
         }
         let key = derive(pass_phrase, &self.salt)?;
         let pair = decrypt(&key, &self.private_key).ok_or(ReferenceSealError::Length)?;
-        let frame = decrypt(&key, &self.seed).ok_or(ReferenceSealError::Length)?;
+        let frame = match self.seed.as_slice() {
+            // As a frame without a seed.
+            [] => Zeroizing::new(vec![0; 2]),
+            sealed => decrypt(&key, sealed).ok_or(ReferenceSealError::Length)?,
+        };
         let pair = pair.first_chunk().ok_or(ReferenceSealError::Length)?;
         let private_key = PrivateKey::from_ed25519_pair(pair, testing)
             .filter(|_| pair.ends_with(public_key))
@@ -190,6 +194,17 @@ mod tests {
             sealed.open(b"phrase", &public(&secret), false),
             Ok(secret.clone())
         );
+    }
+
+    #[test]
+    fn a_key_beside_nothing_is_one_without_a_seed() {
+        let secret = Secret::Key(PrivateKey::from_ed25519_seed(&[7; 32], false));
+        let mut sealed = sealed(&secret);
+        sealed.seed.clear();
+        let key = public(&secret);
+        assert_eq!(sealed.open(b"phrase", &key, false), Ok(secret));
+        let wrong = sealed.open(b"other", &key, false);
+        assert_eq!(wrong, Err(ReferenceSealError::Wrong));
     }
 
     #[test]

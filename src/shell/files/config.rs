@@ -153,6 +153,24 @@ impl Config {
         }
     }
 
+    /// Reads and checks a text before it is written to `path`. Its data directory need not be there.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check_text(path: &Path, text: &str, variables: &Variables) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let mut config: Self = parse(&name, text, variables)?;
+        paths::resolve_in(&mut config, path);
+        let mut problems = Vec::new();
+        check::check(&config, &mut problems);
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            let path = name;
+            Err(ConfigError::Check { path, problems })
+        }
+    }
+
     /// Reads a text without looking at the values.
     ///
     /// # Errors

@@ -7,4 +7,6 @@ pub mod certificate;
 pub mod config;
 pub mod dns;
 pub mod identity;
+pub mod moved;
 pub mod pidfile;
+pub mod ucl;

@@ -4,6 +4,7 @@
 //! them here is wiped.
 
 mod file;
+mod import;
 mod secrets;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ enum IdentityCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Import the identities of the reference's client, under the same pass phrases.
+    Import(import::Args),
     /// Show an identity; with --secret its seed or private key, too.
     Show {
         /// Its name.
@@ -497,6 +500,7 @@ pub(super) fn run(args: Args, output: Output) -> anyhow::Result<()> {
             place: &place,
         }
         .show(output),
+        IdentityCommand::Import(args) => import::run(&args, output),
         IdentityCommand::Show {
             name,
             secret,

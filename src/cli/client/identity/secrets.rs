@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
 
+use crate::cli::client::shown::printed;
+
 /// Shortest pass phrase of a new identity, in characters.
 const SHORTEST: usize = 8;
 /// Longest text that holds a pass phrase or a key, in bytes.
@@ -51,6 +53,19 @@ impl Source {
         match self.given(name, operation)? {
             Some(text) => Ok(text),
             None => prompted("pass phrase: ", "--passphrase-file FILE", VARIABLE),
+        }
+    }
+
+    /// The same, where there are several, and the prompt says of which.
+    pub(super) fn pass_phrase_of(
+        &self,
+        name: &str,
+        operation: &str,
+    ) -> anyhow::Result<Zeroizing<String>> {
+        let prompt = format!("pass phrase of {}: ", printed(name));
+        match self.given(name, operation)? {
+            Some(text) => Ok(text),
+            None => prompted(&prompt, "--passphrase-file FILE", VARIABLE),
         }
     }
 

@@ -6,6 +6,17 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Logging};
 
+/// The data directory by its name alone.
+pub(super) fn named(given: &Path, file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+    .join(given)
+    .components()
+    .collect()
+}
+
 /// Finds the data directory; it must exist.
 pub(super) fn data_directory(given: &Path, file: &Path) -> Result<PathBuf, String> {
     if given.as_os_str().is_empty() || given == Path::new("~") {
@@ -13,11 +24,7 @@ pub(super) fn data_directory(given: &Path, file: &Path) -> Result<PathBuf, Strin
             "data_directory: {given:?}; name a directory, \".\" for that of this file"
         ));
     }
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let directory = folder.join(given);
+    let directory = named(given, file);
     match directory.canonicalize() {
         Ok(found) if found.is_dir() => Ok(found),
         Ok(found) => Err(format!(
@@ -34,6 +41,17 @@ pub(super) fn resolve(config: &mut Config, file: &Path, problems: &mut Vec<Strin
         Ok(directory) => config.data_directory = directory,
         Err(problem) => return problems.push(problem),
     }
+    all(config);
+}
+
+/// The same where the data directory need not be there.
+pub(super) fn resolve_in(config: &mut Config, file: &Path) {
+    config.data_directory = named(&config.data_directory, file);
+    all(config);
+}
+
+/// Names that are relative to the data directory.
+fn all(config: &mut Config) {
     let chain = config.chain.name().to_owned();
     let base = config.data_directory.clone();
     let absolute = |path: &mut PathBuf| *path = base.join(&*path);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Address, ChainName, HexKey};
-use super::{ConfigError, Logging, Variables, check, paths, read};
+use super::{ConfigError, Logging, Variables, check, parse, paths, read};
 
 /// The whole configuration of a miner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,22 @@ impl RecorderConfig {
             Ok(directory) => config.data_directory = directory,
             Err(problem) => problems.push(problem),
         }
+        config.checked(path, problems)
+    }
+
+    /// Reads and checks a text before it is written to `path`. Its data directory need not be there.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check_text(path: &Path, text: &str, variables: &Variables) -> Result<Self, ConfigError> {
+        let mut config: Self = parse(&path.display().to_string(), text, variables)?;
+        config.data_directory = paths::named(&config.data_directory, path);
+        config.checked(path, Vec::new())
+    }
+
+    /// Makes names absolute and looks at everything.
+    fn checked(mut self, path: &Path, mut problems: Vec<String>) -> Result<Self, ConfigError> {
+        let config = &mut self;
         let base = config.data_directory.clone();
         let absolute = |path: &mut PathBuf| *path = base.join(&*path);
         config.pidfile.as_mut().map(absolute);
@@ -92,7 +108,7 @@ impl RecorderConfig {
             problems.push("peering.connect: invalid length, no node to work for".to_owned());
         }
         if problems.is_empty() {
-            Ok(config)
+            Ok(self)
         } else {
             let path = path.display().to_string();
             Err(ConfigError::Check { path, problems })

@@ -40,6 +40,12 @@ impl Variables {
         Ok(Self(values))
     }
 
+    /// All of them, those of the environment as `ENV_X`.
+    #[must_use]
+    pub const fn values(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
     /// Puts the values in.
     ///
     /// # Errors

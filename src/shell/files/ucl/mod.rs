@@ -1,0 +1,162 @@
+//! A reader of the syntax in which the reference's programs have their configuration (libucl), for
+//! those who move over. Our own files are TOML; nothing here writes.
+//!
+//! What is read: sections in braces, lists in brackets, keys that are repeated, texts with and
+//! without quotes and over several lines, numbers with suffixes, booleans, comments, `${NAME}`, the
+//! macros of the reference's programs and those that include other files. Every value knows its
+//! line. Files, their number, depth, and what variables grow to are bounded; no bytes panic.
+
+mod number;
+mod reader;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use thiserror::Error;
+
+pub use variables::Piece;
+
+/// Most bytes of a file, and of all files together.
+pub const FILE_MAX: usize = 1 << 20;
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, unless it is the one that was asked for.
+    pub file: Option<Rc<str>>,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}, ")?;
+        }
+        write!(f, "line {}", self.line)
+    }
+}
+
+/// What cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {what}")]
+pub struct UclError {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A text, in pieces where it has variables that a start can set anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text(pub Vec<Piece>);
+
+impl Text {
+    /// The text with the values of all variables.
+    #[must_use]
+    pub fn value(&self) -> String {
+        self.0.iter().map(Piece::value).collect()
+    }
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `{ … }`
+    Section(Section),
+    /// `[ … ]`
+    List(Vec<Node>),
+    /// A text, with quotes or without.
+    Text(Text),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction, or a time in seconds.
+    Float(f64),
+    /// `true`, `yes`, `on`, and their opposites.
+    Boolean(bool),
+    /// `null`
+    Null,
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where its key stands, or, in a list, the value itself.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A key with all values it was given, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its name.
+    pub key: String,
+    /// At least one.
+    pub nodes: Vec<Node>,
+}
+
+/// Keys and values, in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Section(pub Vec<Entry>);
+
+/// Something that is read, and that whoever moves over should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// What does it, as in `.set(var=NAME)`.
+    pub by: String,
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub text: String,
+}
+
+/// A file with all that it includes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Document {
+    /// Its keys.
+    pub root: Section,
+    /// What macros did.
+    pub remarks: Vec<Remark>,
+}
+
+/// Reads an included file by its name; gives its whole name, too.
+pub type Open<'a> = dyn FnMut(&Path) -> io::Result<(PathBuf, Vec<u8>)> + 'a;
+
+/// Where a text comes from and what it may use.
+pub struct Input<'a> {
+    /// The whole name of the file, for `${FILENAME}` and `${CURDIR}`.
+    pub path: &'a Path,
+    /// Variables, those of the environment as `ENV_X`.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Other files.
+    pub open: &'a mut Open<'a>,
+}
+
+/// Reads a file's bytes.
+///
+/// # Errors
+/// See [`UclError`].
+pub fn read(bytes: &[u8], input: Input<'_>) -> Result<Document, UclError> {
+    reader::Reader::new(input).document(bytes)
+}
+
+/// Reads a file that includes nothing.
+///
+/// # Errors
+/// See [`UclError`].
+pub fn read_alone(bytes: &[u8], path: &Path) -> Result<Document, UclError> {
+    let input = Input {
+        path,
+        variables: &BTreeMap::new(),
+        open: &mut |_| Err(io::Error::other("no other file is read")),
+    };
+    read(bytes, input)
+}
