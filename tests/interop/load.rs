@@ -200,9 +200,7 @@ fn row_10_an_hour_of_mixed_load_hurts_no_node_of_the_reference() {
                 .one(index, "mode Normal again", TAKEN, Node::is_normal);
             window = Window::open(&load.stage);
         }
-        for node in &mut load.stage.nodes {
-            node.expect_alive();
-        }
+        load.stage.expect_alive();
         load.step();
         // The pace of the load.
         std::thread::sleep(Duration::from_millis(load.random.gen_range(100..1500)));

@@ -10,6 +10,7 @@ mod clients;
 mod launch;
 mod life;
 mod load;
+mod moving;
 mod network;
 mod partition;
 mod payments;

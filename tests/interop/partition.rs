@@ -38,9 +38,7 @@ fn row_08_halves_that_mined_apart_end_on_one_chain() {
     // Each half comes to a block of its own; one half to one more.
     let halves = [one, other];
     let ahead = eventually("a block in each half", MINED, || {
-        for node in &mut stage.nodes {
-            node.expect_alive();
-        }
+        stage.expect_alive();
         let heights = halves.map(|half| half.map(|index| stage.nodes[index].height()));
         let least = heights.map(|half| half.into_iter().min().unwrap_or(0));
         (least.iter().all(|height| *height > 1)).then_some(least)

@@ -240,12 +240,21 @@ impl Stage {
     pub fn one(&mut self, index: usize, what: &str, limit: Duration, is: impl Fn(&Node) -> bool) {
         let name = self.nodes[index].plan.name.clone();
         eventually(&format!("{what} at {name}"), limit, || {
-            for node in &mut self.nodes {
-                node.expect_alive();
-            }
+            self.expect_alive();
             is(&self.nodes[index]).then_some(())
         });
         seen(self.begin, format_args!("{what}: {name}"));
+    }
+
+    /// Fails if a node or a miner ended by itself.
+    pub fn expect_alive(&mut self) {
+        for node in &mut self.nodes {
+            node.expect_alive();
+        }
+        for miner in &mut self.miners {
+            let ended = miner.ended();
+            assert!(ended.is_none(), "a miner ended: {}", miner.printed());
+        }
     }
 
     pub fn wait_normal(&mut self) {
@@ -272,9 +281,7 @@ impl Stage {
         let path = folder.join("recorderd.conf");
         std::fs::write(&path, reference::miner(&self.nodes[index].plan, threads)).unwrap();
         let mut command = reference::program("recorderd");
-        command
-            .arg(format!("--config-file={}", path.display()))
-            .arg("start");
+        command.arg(format!("--config-file={}", path.display()));
         self.start_miner(command, &folder);
     }
 
@@ -443,7 +450,7 @@ impl Node {
     }
 
     /// Fails with what it printed if it ended by itself.
-    pub fn expect_alive(&mut self) {
+    fn expect_alive(&mut self) {
         let name = &self.plan.name;
         if let Some(process) = &mut self.process
             && let Some(status) = process.ended()
