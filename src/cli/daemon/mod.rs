@@ -1,7 +1,7 @@
 //! `bitmarkd`: the node and what is done for one (`proto/rpc.md`, section 7).
 //!
-//! Names and short forms of the commands are those of the reference; `rebuild`, `ctl`, `testnet` and
-//! `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
+//! Names and short forms of the commands are those of the reference; `import`, `rebuild`, `ctl`, `testnet`
+//! and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
 //! 2 wrong usage.
 
 mod blocks;
@@ -10,6 +10,7 @@ mod ctl;
 mod dns;
 mod export;
 mod identities;
+mod import;
 mod start;
 pub mod testnet;
 
@@ -114,6 +115,9 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Take over what a stopped node of the reference has: chain, pending records, peers, keys. Its
+    /// files are read and never changed.
+    Import(import::Args),
     /// Remove blocks from the top down to and including this one.
     #[command(visible_alias = "dd")]
     DeleteDown {
@@ -205,6 +209,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::SaveBlocks { file } => export::save(&config()?, file, tell),
         Command::LoadBlocks { file } => blocks::load(&config()?, file, tell),
+        Command::Import(args) => import::run(args, &config()?, tell),
         Command::DeleteDown { number } => blocks::delete_down(&config()?, *number, tell),
         Command::Rebuild => blocks::rebuild(&config()?, tell),
         Command::Ctl {

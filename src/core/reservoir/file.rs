@@ -55,6 +55,16 @@ type Entry<'a> = (u8, &'a [u8]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheFile {
     restored: bool,
+    counts: Counts,
+}
+
+/// What became of the records of a file; proofs count with what they prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Assets, issue sets and transfers that are in the pools now.
+    pub taken: u64,
+    /// Those that were passed over, and proofs that are none.
+    pub refused: u64,
 }
 
 impl CacheFile {
@@ -78,13 +88,24 @@ impl CacheFile {
         reservoir.begin(now);
         let result = loop {
             match entry(&mut cursor) {
-                Ok(Some((letter, data))) => reservoir.restore_entry(letter, data, confirmed),
+                Ok(Some((letter, data))) => {
+                    let is_taken = reservoir.restore_entry(letter, data, confirmed);
+                    let is_record = matches!(letter, b'A' | b'I' | b'T');
+                    self.counts.taken += u64::from(is_taken && is_record);
+                    self.counts.refused += u64::from(!is_taken);
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         reservoir.finish(out);
         result
+    }
+
+    /// What became of the records that were read.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The file that holds the pools.
@@ -164,7 +185,8 @@ fn records_of(pay_id: &PayId, set: &Set) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Reservoir {
-    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) {
+    /// Whether the entry was of use; what is not is told.
+    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) -> bool {
         let testing = confirmed.chain().testing;
         let result = match letter {
             b'A' => Record::unpack(data, testing)
@@ -195,10 +217,12 @@ impl Reservoir {
             },
             _ => Ok(()),
         };
+        let is_taken = result.is_ok();
         if let Err(refusal) = result {
             let letter = char::from(letter);
             let text = format!("a record {letter} of the file is passed over: {refusal}");
             self.effects.push(Effect::Log(text));
         }
+        is_taken
     }
 }
