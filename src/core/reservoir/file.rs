@@ -13,14 +13,14 @@ use super::confirmed::Confirmed;
 use super::relay;
 use super::set::Set;
 use super::{Command, Effect, Reservoir};
-use crate::core::id::PayId;
+use crate::core::id::{PayId, TxId};
 use crate::core::mining::proof::ClientNonce;
 use crate::core::record::Record;
 use crate::core::state::StoreFault;
 use crate::core::time::Now;
 use crate::core::wire::cursor::Cursor;
 
-use super::peer::{unpack_issues, unpack_transfer};
+use super::peer::{split_records, unpack_issues, unpack_transfer};
 
 /// Why a file is not read or written, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -58,11 +58,20 @@ pub struct CacheFile {
     counts: Counts,
 }
 
+/// What became of one record.
+enum Outcome {
+    Taken,
+    Present,
+    Refused,
+}
+
 /// What became of the records of a file; proofs count with what they prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Assets, issue sets and transfers that are in the pools now.
     pub taken: u64,
+    /// Issue sets and transfers that were there before.
+    pub present: u64,
     /// Those that were passed over, and proofs that are none.
     pub refused: u64,
 }
@@ -89,10 +98,14 @@ impl CacheFile {
         let result = loop {
             match entry(&mut cursor) {
                 Ok(Some((letter, data))) => {
-                    let is_taken = reservoir.restore_entry(letter, data, confirmed);
-                    let is_record = matches!(letter, b'A' | b'I' | b'T');
-                    self.counts.taken += u64::from(is_taken && is_record);
-                    self.counts.refused += u64::from(!is_taken);
+                    match reservoir.restore_entry(letter, data, confirmed) {
+                        Outcome::Taken if matches!(letter, b'A' | b'I' | b'T') => {
+                            self.counts.taken += 1;
+                        }
+                        Outcome::Taken => {}
+                        Outcome::Present => self.counts.present += 1,
+                        Outcome::Refused => self.counts.refused += 1,
+                    }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -185,9 +198,19 @@ fn records_of(pay_id: &PayId, set: &Set) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Reservoir {
-    /// Whether the entry was of use; what is not is told.
-    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) -> bool {
+    /// Whether all of these records are in the pools.
+    fn is_here(&self, data: &[u8], testing: bool) -> bool {
+        let records = split_records(data, testing).unwrap_or_default();
+        let is_here = |record: &&[u8]| self.pools.members.contains_key(&TxId::of(record));
+        !records.is_empty() && records.iter().all(is_here)
+    }
+
+    /// Takes an entry; what is of no use is told.
+    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) -> Outcome {
         let testing = confirmed.chain().testing;
+        if matches!(letter, b'I' | b'T') && self.is_here(data, testing) {
+            return Outcome::Present;
+        }
         let result = match letter {
             b'A' => Record::unpack(data, testing)
                 .map_err(Into::into)
@@ -217,12 +240,12 @@ impl Reservoir {
             },
             _ => Ok(()),
         };
-        let is_taken = result.is_ok();
-        if let Err(refusal) = result {
-            let letter = char::from(letter);
-            let text = format!("a record {letter} of the file is passed over: {refusal}");
-            self.effects.push(Effect::Log(text));
-        }
-        is_taken
+        let Err(refusal) = result else {
+            return Outcome::Taken;
+        };
+        let letter = char::from(letter);
+        let text = format!("a record {letter} of the file is passed over: {refusal}");
+        self.effects.push(Effect::Log(text));
+        Outcome::Refused
     }
 }

@@ -164,12 +164,17 @@ struct Ahead<'a> {
     /// Where digests are trusted: a block that waits for the one behind it.
     held: Option<Vec<u8>>,
     is_at_end: bool,
+    /// Told when what was read before it is taken.
+    failed: Option<anyhow::Error>,
 }
 
 impl Ahead<'_> {
-    fn fill(&mut self) -> anyhow::Result<()> {
+    fn fill(&mut self) {
         while !self.is_at_end && self.waiting.len() < self.most && self.bytes < AHEAD_BYTES {
-            let next = self.blocks.next(self.chain)?;
+            let next = self.blocks.next(self.chain).unwrap_or_else(|error| {
+                self.failed = Some(error);
+                None
+            });
             self.is_at_end = next.is_none();
             self.bytes += next.as_ref().map_or(0, Vec::len);
             if self.workers.is_some() {
@@ -188,7 +193,6 @@ impl Ahead<'_> {
                 self.waiting.push_back((packed, coming));
             }
         }
-        Ok(())
     }
 
     /// Has a digest computed where the header is worth one.
@@ -210,9 +214,9 @@ impl Ahead<'_> {
     }
 
     fn next(&mut self) -> anyhow::Result<Option<(Vec<u8>, Option<BlockDigest>)>> {
-        self.fill()?;
+        self.fill();
         let Some((packed, coming)) = self.waiting.pop_front() else {
-            return Ok(None);
+            return self.failed.take().map_or(Ok(None), Err);
         };
         self.bytes = self.bytes.saturating_sub(packed.len());
         let digest = match coming {
@@ -253,6 +257,7 @@ pub(super) fn take(
         bytes: 0,
         held: None,
         is_at_end: false,
+        failed: None,
     };
     let mut memory = DigestMemory::new();
     let taken = loop {

@@ -11,8 +11,6 @@ mod keys;
 mod peers;
 mod pending;
 mod sources;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 
@@ -90,6 +88,9 @@ type Line = (&'static str, String);
 pub(super) fn run(args: &Args, config: &Config, tell: Tell) -> anyhow::Result<()> {
     let chain = chain_named(config.chain.name())?;
     let sources = Sources::find(args, chain.name)?;
+    for line in sources.lines() {
+        tell.say(line);
+    }
     // First what can be refused, before the hours that a chain may take.
     let keys = sources
         .keys

@@ -89,8 +89,8 @@ pub(super) fn take(
     let counts = file.counts();
     let sizes = pools.sizes();
     let line = format!(
-        "{} assets, sets and transfers taken, {} passed over; the pools hold {} records that wait for a payment and {} for a block",
-        counts.taken, counts.refused, sizes.unverified_tx_index, sizes.verified_tx
+        "{} assets, sets and transfers taken, {} were there, {} passed over; the pools hold {} records that wait for a payment and {} for a block",
+        counts.taken, counts.present, counts.refused, sizes.unverified_tx_index, sizes.verified_tx
     );
     let problem = read.err().map(|error| {
         format!("the file of pending records is damaged: {error}; what stood before is taken")

@@ -93,6 +93,26 @@ impl Sources {
         Ok(found)
     }
 
+    /// A line for each part: where it comes from.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let blocks = self.blocks.as_ref().map(|source| match source {
+            BlockSource::File(file) => file.display().to_string(),
+            BlockSource::Stores(folder, name) => {
+                format!("the stores {name} in {}", folder.display())
+            }
+        });
+        let name = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        [
+            ("blocks", blocks),
+            ("pending records", name(&self.pending)),
+            ("peers", name(&self.peers)),
+            ("keys", name(&self.keys)),
+        ]
+        .into_iter()
+        .filter_map(|(what, place)| Some(format!("{what} from {}", place?)))
+        .collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.blocks.is_none()
             && self.pending.is_none()

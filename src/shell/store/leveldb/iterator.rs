@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::manifest::TableFile;
 use super::table::{Entries, Found};
 use super::{LevelDb, LevelDbError, Written};
+use crate::core::state::Entry;
 
 /// Entries in the order of their keys; of equal ones the newest first.
 pub(super) enum Source<'a> {
@@ -69,10 +70,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The next key that has a value.
-    pub(super) fn next(
-        &mut self,
-        db: &LevelDb,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, LevelDbError> {
+    pub(super) fn next(&mut self, db: &LevelDb) -> Result<Option<Entry>, LevelDbError> {
         if !std::mem::replace(&mut self.begun, true) {
             for (source, next) in &mut self.sources {
                 *next = source.next(db, &self.from)?;

@@ -24,6 +24,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use crate::core::state::Entry;
 use iterator::{Merge, Source};
 use manifest::{Manifest, TableFile};
 use table::Table;
@@ -167,7 +168,7 @@ impl LevelDb {
         from: &[u8],
         limit: usize,
         is_wanted: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LevelDbError> {
+    ) -> Result<Vec<Entry>, LevelDbError> {
         let mut sources = vec![Source::memory(&self.memory, from)];
         for (level, files) in self.levels.iter().enumerate() {
             let files = files.iter().filter(|file| file.reaches(from));
