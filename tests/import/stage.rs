@@ -185,7 +185,7 @@ pub fn asset_and_issue(name: &str) -> (Vec<u8>, Vec<u8>) {
     let mut asset = Record::AssetData(AssetData {
         name: b"asset".to_vec(),
         fingerprint,
-        metadata: b"k\0v".to_vec(),
+        metadata: format!("k\0{}", "v".repeat(2_000)).into_bytes(),
         registrant: owner,
         signature: Vec::new(),
     });

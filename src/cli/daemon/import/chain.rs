@@ -14,7 +14,7 @@ use super::super::Tell;
 use super::super::blocks::{Growing, next_block, progress, wall};
 use super::Line;
 use super::sources::BlockSource;
-use crate::core::block::{BlockError, DigestMemory, Header, dump};
+use crate::core::block::{DigestMemory, Header, dump};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::ledger::{LedgerError, read};
@@ -271,7 +271,7 @@ pub(super) fn take(
             None => growing.take_unknown(&packed, &mut memory),
         };
         if let Err(error) = result {
-            break Err(told(error, growing));
+            break Err(told(error, &packed, growing));
         }
         bar.inc(ahead.blocks.steps_of(&packed));
     };
@@ -285,17 +285,22 @@ pub(super) fn take(
             format!("{} taken, {} were there", growing.taken, there - 1),
         ),
         ("height", height.to_string()),
-        ("top", growing.ledger.tip().digest.display()),
+        ("top", growing.ledger.tip().digest.to_string()),
     ])
 }
 
-fn told(error: LedgerError, growing: &Growing) -> anyhow::Error {
+fn told(error: LedgerError, packed: &[u8], growing: &Growing) -> anyhow::Error {
+    let chain = growing.ledger.chain();
     let number = growing.ledger.height() + 1;
+    let follows =
+        |digest| Header::unpack(packed).is_ok_and(|(header, _)| header.previous_block == digest);
     match error {
-        LedgerError::Refused(why @ BlockError::PreviousDigest) if number == 2 => anyhow::anyhow!(
-            "block 2: {why}: it does not follow the first block of chain {}; is the configuration for the chain of the other node?",
-            growing.ledger.chain().name
-        ),
+        LedgerError::Refused(why) if number == 2 && !follows(chain.genesis_digest) => {
+            anyhow::anyhow!(
+                "block 2 is refused: {why}: it does not follow the first block of chain {}; is the configuration for the chain of the other node?",
+                chain.name
+            )
+        }
         LedgerError::Refused(why) => anyhow::anyhow!("block {number} is refused: {why}"),
         error => error.into(),
     }
