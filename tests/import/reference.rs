@@ -53,7 +53,7 @@ fn an_index_of_the_reference_is_as_ours() {
     let (text, unlike) = taken("store-6");
     assert_eq!(unlike, 0);
     assert!(text.contains("; 0 differ"), "{text}");
-    assert!(!text.contains("had taken blocks off"), "{text}");
+    assert!(!text.contains("the other node took off"), "{text}");
 }
 
 #[test]
@@ -62,6 +62,6 @@ fn what_a_fork_left_in_an_index_of_the_reference_is_explained() {
         let (text, unlike) = taken(step);
         assert!(unlike > 0, "{step}");
         assert!(text.contains("; 0 differ"), "{step}: {text}");
-        assert!(text.contains("had taken blocks off"), "{step}: {text}");
+        assert!(text.contains("the other node took off"), "{step}: {text}");
     }
 }

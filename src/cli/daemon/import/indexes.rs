@@ -44,7 +44,7 @@ pub(super) fn compare(
     let mut line = format!("{} compared", counts.join(", "));
     if compared.explained > 0 {
         line.push_str(&format!(
-            "; {} differ because the other node had taken blocks off ({})",
+            "; {} explained by blocks that the other node took off ({})",
             compared.explained,
             compare::RULE
         ));
