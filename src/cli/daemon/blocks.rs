@@ -17,6 +17,7 @@ use super::Tell;
 use super::identities::chain_named;
 use crate::core::block::{DigestMemory, digest, dump};
 use crate::core::chain::Chain;
+use crate::core::id::BlockDigest;
 use crate::core::ledger::{Ledger, LedgerError, Rebuild, UNDO_KEPT, keys};
 use crate::core::reservoir::{Confirmed, Reservoir};
 use crate::core::state::{Batch, Overlay, Pool, View as _};
@@ -29,7 +30,7 @@ use crate::shell::store::{CACHE_BYTES, Store};
 const REMOVED_AT_ONCE: u64 = 256;
 
 /// The store, made if it is not there.
-fn open(config: &Config) -> anyhow::Result<Store> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Store> {
     let path = Storage::of(config).0;
     if let Some(parent) = path.parent() {
         std::fs::DirBuilder::new()
@@ -86,7 +87,11 @@ pub(super) fn rebuild(config: &Config, tell: Tell) -> anyhow::Result<()> {
 }
 
 /// Builds all indexes again from the stored blocks.
-fn build_indexes(store: &Store, chain: &'static Chain, tell: Tell) -> anyhow::Result<u64> {
+pub(super) fn build_indexes(
+    store: &Store,
+    chain: &'static Chain,
+    tell: Tell,
+) -> anyhow::Result<u64> {
     let bar = progress("rebuilding", height(store)?, tell);
     let mut last = 1;
     let height = rebuild_store(store, chain, &mut |height| {
@@ -194,7 +199,7 @@ fn undo(
     Ok(ledger.height())
 }
 
-fn wall() -> u64 {
+pub(super) fn wall() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
@@ -212,14 +217,9 @@ pub(super) fn load(config: &Config, file: &Path, tell: Tell) -> anyhow::Result<(
             "not overwriting existing data: the height is {height}; `bitmarkd delete-down 2` empties the store"
         );
     }
-    if Rebuild::is_due(&store)? {
-        build_indexes(&store, chain, tell)?;
-    }
     let mut loading = Loading {
-        ledger: Ledger::load(chain, &store)?,
-        store,
+        growing: Growing::new(store, chain, tell)?,
         memory: DigestMemory::new(),
-        loaded: 0,
         refused: 0,
         first_refused: None,
     };
@@ -229,19 +229,19 @@ pub(super) fn load(config: &Config, file: &Path, tell: Tell) -> anyhow::Result<(
         format!(
             "{}: behind block {}",
             file.display(),
-            loading.ledger.height()
+            loading.growing.ledger.height()
         )
     })? {
         loading.take(&packed)?;
         bar.inc((dump::LENGTH_BYTES + packed.len()) as u64);
     }
-    loading.store.flush()?;
+    loading.growing.store.flush()?;
     bar.finish_and_clear();
     loading.finish(tell)
 }
 
 /// The next block of a block file; none at its end.
-fn next_block(source: &mut impl Read, chain: &Chain) -> anyhow::Result<Option<Vec<u8>>> {
+pub(super) fn next_block(source: &mut impl Read, chain: &Chain) -> anyhow::Result<Option<Vec<u8>>> {
     let mut prefix = [0; dump::LENGTH_BYTES];
     let mut have = 0;
     while let Some(rest) = prefix.get_mut(have..).filter(|rest| !rest.is_empty()) {
@@ -262,37 +262,65 @@ fn next_block(source: &mut impl Read, chain: &Chain) -> anyhow::Result<Option<Ve
     Ok(Some(packed))
 }
 
-/// Blocks on their way in.
+/// A store that takes blocks on top of those that it has.
+pub(super) struct Growing {
+    /// The chain as far as it is stored.
+    pub ledger: Ledger,
+    /// Where it is stored.
+    pub store: Store,
+    /// Blocks that went in.
+    pub taken: u64,
+}
+
+impl Growing {
+    /// Indexes that were left unfinished are built first.
+    pub(super) fn new(store: Store, chain: &'static Chain, tell: Tell) -> anyhow::Result<Self> {
+        if Rebuild::is_due(&store)? {
+            build_indexes(&store, chain, tell)?;
+        }
+        Ok(Self {
+            ledger: Ledger::load(chain, &store)?,
+            store,
+            taken: 0,
+        })
+    }
+
+    /// One block, in whole or not at all, by all rules of the chain.
+    pub(super) fn take(&mut self, packed: &[u8], digest: BlockDigest) -> Result<(), LedgerError> {
+        let applied = self.ledger.apply(&self.store, packed, digest, wall())?;
+        self.store.apply(&applied.batch)?;
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// The same where the digest is not known: it comes after all that is cheap.
+    pub(super) fn take_unknown(
+        &mut self,
+        packed: &[u8],
+        memory: &mut DigestMemory,
+    ) -> Result<(), LedgerError> {
+        let header = self.ledger.precheck(packed, wall())?;
+        let digest = digest(&self.ledger.chain().digest, &header.pack(), memory);
+        self.take(packed, digest)
+    }
+}
+
+/// Blocks of a file on their way in.
 struct Loading {
-    ledger: Ledger,
-    store: Store,
+    growing: Growing,
     memory: DigestMemory,
-    loaded: u64,
     refused: u64,
     first_refused: Option<(u64, LedgerError)>,
 }
 
 impl Loading {
-    /// One block: in whole, or refused and counted; the digest comes after all that is cheap.
+    /// One block: in whole, or refused and counted.
     fn take(&mut self, packed: &[u8]) -> anyhow::Result<()> {
-        let now = wall();
-        let chain = self.ledger.chain();
-        let applied = self
-            .ledger
-            .precheck(packed, now)
-            .map_err(LedgerError::from)
-            .and_then(|header| {
-                let digest = digest(&chain.digest, &header.pack(), &mut self.memory);
-                self.ledger.apply(&self.store, packed, digest, now)
-            });
-        match applied {
-            Ok(applied) => {
-                self.store.apply(&applied.batch)?;
-                self.loaded += 1;
-            }
+        match self.growing.take_unknown(packed, &mut self.memory) {
+            Ok(()) => {}
             Err(error @ LedgerError::Refused(_)) => {
                 self.refused += 1;
-                let place = self.loaded + self.refused;
+                let place = self.growing.taken + self.refused;
                 self.first_refused.get_or_insert((place, error));
             }
             Err(error) => return Err(error.into()),
@@ -301,8 +329,8 @@ impl Loading {
     }
 
     fn finish(self, tell: Tell) -> anyhow::Result<()> {
-        let height = self.ledger.height();
-        let loaded = self.loaded;
+        let height = self.growing.ledger.height();
+        let loaded = self.growing.taken;
         tell.say(format!(
             "{loaded} blocks are loaded, the height is {height}"
         ));

@@ -1,8 +1,8 @@
 //! `bitmarkd`: the node and what is done for one (`proto/rpc.md`, section 7).
 //!
-//! Names and short forms of the commands are those of the reference; `rebuild`, `ctl`, `testnet`,
-//! `config` and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with what to do about it;
-//! 2 wrong usage.
+//! Names and short forms of the commands are those of the reference; `import`, `config`, `rebuild`,
+//! `ctl`, `testnet` and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with
+//! what to do about it; 2 wrong usage.
 
 mod blocks;
 mod certs;
@@ -10,6 +10,7 @@ mod ctl;
 mod dns;
 mod export;
 mod identities;
+mod import;
 mod start;
 pub mod testnet;
 
@@ -115,6 +116,9 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Take over what a stopped node of the reference has: chain, pending records, peers, keys. Its
+    /// files are read and never changed.
+    Import(import::Args),
     /// Remove blocks from the top down to and including this one.
     #[command(visible_alias = "dd")]
     DeleteDown {
@@ -211,6 +215,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::SaveBlocks { file } => export::save(&config()?, file, tell),
         Command::LoadBlocks { file } => blocks::load(&config()?, file, tell),
+        Command::Import(args) => import::run(args, &config()?, tell),
         Command::DeleteDown { number } => blocks::delete_down(&config()?, *number, tell),
         Command::Rebuild => blocks::rebuild(&config()?, tell),
         Command::Ctl {

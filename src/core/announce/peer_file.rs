@@ -100,11 +100,29 @@ pub fn write(own: &Key, listeners: &[u8], now: UnixSeconds, peers: &PeerTable) -
         return None;
     }
     items.sort();
-    let texts: Vec<String> = items
+    Some(array(
+        items
+            .iter()
+            .map(|(key, listeners, time)| pack(*key, listeners, *time)),
+    ))
+}
+
+/// The text of these entries in the order of their keys, the latest of each key alone, at most
+/// [`ENTRIES_MAX`]; with how many there are.
+#[must_use]
+pub fn of_items(mut items: Vec<Item>) -> (String, usize) {
+    items.sort_by(|a, b| (a.key, b.timestamp).cmp(&(b.key, a.timestamp)));
+    items.dedup_by_key(|item| item.key);
+    items.truncate(ENTRIES_MAX);
+    let texts = items
         .iter()
-        .map(|(key, listeners, time)| format!("\"{}\"", pack(*key, listeners, *time)))
-        .collect();
-    Some(format!("[{}]\n", texts.join(",")))
+        .map(|item| pack(&item.key, &item.listeners, item.timestamp));
+    (array(texts), items.len())
+}
+
+fn array(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.map(|text| format!("\"{text}\"")).collect();
+    format!("[{}]\n", texts.join(","))
 }
 
 /// The entries of a file that are of use, and the faults of the others.
@@ -184,6 +202,20 @@ mod tests {
         assert_eq!(items.len(), 1);
         assert_eq!(faults.len(), 4);
         assert_eq!(read("nothing").0, []);
+    }
+
+    #[test]
+    fn of_several_entries_of_a_peer_the_latest_is_written() {
+        let item = |first, timestamp| Item {
+            key: [first; 32],
+            listeners: listeners(),
+            timestamp,
+        };
+        let given = vec![item(2, 5), item(1, 7), item(2, 9), item(2, 8)];
+        let (text, count) = of_items(given);
+        assert_eq!(read(&text), (vec![item(1, 7), item(2, 9)], Vec::new()));
+        assert_eq!(count, 2);
+        assert_eq!(of_items(Vec::new()), ("[]\n".to_owned(), 0));
     }
 
     #[test]

@@ -13,14 +13,14 @@ use super::confirmed::Confirmed;
 use super::relay;
 use super::set::Set;
 use super::{Command, Effect, Reservoir};
-use crate::core::id::PayId;
+use crate::core::id::{PayId, TxId};
 use crate::core::mining::proof::ClientNonce;
 use crate::core::record::Record;
 use crate::core::state::StoreFault;
 use crate::core::time::Now;
 use crate::core::wire::cursor::Cursor;
 
-use super::peer::{unpack_issues, unpack_transfer};
+use super::peer::{split_records, unpack_issues, unpack_transfer};
 
 /// Why a file is not read or written, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -55,6 +55,25 @@ type Entry<'a> = (u8, &'a [u8]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheFile {
     restored: bool,
+    counts: Counts,
+}
+
+/// What became of one record.
+enum Outcome {
+    Taken,
+    Present,
+    Refused,
+}
+
+/// What became of the records of a file; proofs count with what they prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Assets, issue sets and transfers that are in the pools now.
+    pub taken: u64,
+    /// Issue sets and transfers that were there before.
+    pub present: u64,
+    /// Those that were passed over, and proofs that are none.
+    pub refused: u64,
 }
 
 impl CacheFile {
@@ -78,13 +97,28 @@ impl CacheFile {
         reservoir.begin(now);
         let result = loop {
             match entry(&mut cursor) {
-                Ok(Some((letter, data))) => reservoir.restore_entry(letter, data, confirmed),
+                Ok(Some((letter, data))) => {
+                    match reservoir.restore_entry(letter, data, confirmed) {
+                        Outcome::Taken if matches!(letter, b'A' | b'I' | b'T') => {
+                            self.counts.taken += 1;
+                        }
+                        Outcome::Taken => {}
+                        Outcome::Present => self.counts.present += 1,
+                        Outcome::Refused => self.counts.refused += 1,
+                    }
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         reservoir.finish(out);
         result
+    }
+
+    /// What became of the records that were read.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The file that holds the pools.
@@ -164,8 +198,19 @@ fn records_of(pay_id: &PayId, set: &Set) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Reservoir {
-    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) {
+    /// Whether all of these records are in the pools.
+    fn is_here(&self, data: &[u8], testing: bool) -> bool {
+        let records = split_records(data, testing).unwrap_or_default();
+        let is_here = |record: &&[u8]| self.pools.members.contains_key(&TxId::of(record));
+        !records.is_empty() && records.iter().all(is_here)
+    }
+
+    /// Takes an entry; what is of no use is told.
+    fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) -> Outcome {
         let testing = confirmed.chain().testing;
+        if matches!(letter, b'I' | b'T') && self.is_here(data, testing) {
+            return Outcome::Present;
+        }
         let result = match letter {
             b'A' => Record::unpack(data, testing)
                 .map_err(Into::into)
@@ -195,10 +240,12 @@ impl Reservoir {
             },
             _ => Ok(()),
         };
-        if let Err(refusal) = result {
-            let letter = char::from(letter);
-            let text = format!("a record {letter} of the file is passed over: {refusal}");
-            self.effects.push(Effect::Log(text));
-        }
+        let Err(refusal) = result else {
+            return Outcome::Taken;
+        };
+        let letter = char::from(letter);
+        let text = format!("a record {letter} of the file is passed over: {refusal}");
+        self.effects.push(Effect::Log(text));
+        Outcome::Refused
     }
 }

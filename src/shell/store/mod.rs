@@ -6,6 +6,7 @@
 //! it is used leaves a mark beside it: the next opening reads all of it first.
 
 mod flusher;
+pub mod leveldb;
 mod snapshots;
 
 use std::fs::File;

@@ -1,0 +1,99 @@
+//! The other node's file of pending records (`proto/reservoir.md`, section 12) into the pools of our
+//! store, where the next start finds them. What the pools refuse is told and counted.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use super::super::Tell;
+use super::super::blocks::{Growing, wall};
+use super::Line;
+use crate::core::reservoir::file::CacheFile;
+use crate::core::reservoir::{Confirmed, Effect, Reservoir, Timing};
+use crate::core::state::Batch;
+use crate::core::time::Now;
+use crate::node::caps;
+use crate::shell::files::config::Config;
+
+/// Bytes of a file that is read: more than the pools hold.
+const BYTES_MAX: u64 = 512 << 20;
+/// Records that are told one by one.
+const TOLD_MAX: usize = 10;
+
+/// A file of bounded length.
+pub(super) fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read(path, BYTES_MAX)
+}
+
+pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .with_context(name)?
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
+    if bytes.len() as u64 > most {
+        bail!("{}: no such file has more than {most} bytes", name());
+    }
+    Ok(bytes)
+}
+
+/// The line for the table, and what is wrong.
+pub(super) fn take(
+    growing: &Growing,
+    config: &Config,
+    bytes: &[u8],
+    tell: Tell,
+) -> anyhow::Result<(Line, Option<String>)> {
+    let confirmed = Confirmed {
+        view: &growing.store,
+        ledger: &growing.ledger,
+    };
+    let now = Now {
+        mono: 0,
+        wall: wall(),
+    };
+    let mut effects = Vec::new();
+    let mut pools = Reservoir::load(
+        caps(config),
+        Timing::default(),
+        now,
+        &confirmed,
+        &mut effects,
+    )?;
+    let mut file = CacheFile::default();
+    let read = file.restore(Some(bytes), now, &mut pools, &confirmed, &mut effects);
+    let mut batch = Batch::new();
+    let mut texts = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Persist(changes) => batch.extend(changes),
+            Effect::Log(text) => texts.push(text),
+            Effect::Fault(fault) => return Err(fault.into()),
+            _ => {}
+        }
+    }
+    growing.store.apply(&batch)?;
+    growing.store.flush()?;
+    if !tell.quiet {
+        for text in texts.iter().take(TOLD_MAX) {
+            eprintln!("bitmarkd: {text}");
+        }
+        if let Some(more) = texts.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+            eprintln!("bitmarkd: and {more} more");
+        }
+    }
+    let counts = file.counts();
+    let sizes = pools.sizes();
+    let line = format!(
+        "{} assets, sets and transfers taken, {} were there, {} passed over; the pools hold {} records that wait for a payment and {} for a block",
+        counts.taken, counts.present, counts.refused, sizes.unverified_tx_index, sizes.verified_tx
+    );
+    let problem = read.err().map(|error| {
+        format!("the file of pending records is damaged: {error}; what stood before is taken")
+    });
+    Ok((("pending", line), problem))
+}

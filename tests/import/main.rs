@@ -1,0 +1,7 @@
+//! Moving over from the reference's node: the built program takes what such a node left, in folders
+//! of its own and without any network. Stores are written by another implementation of LevelDB.
+
+mod chain;
+mod parts;
+mod reference;
+mod stage;
