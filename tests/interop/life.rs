@@ -166,4 +166,53 @@ fn life_looks_the_same_whichever_kind_lives_it() {
     }
     let looks = looks(&stage, &passed);
     tell(&looks);
+    for to in ["ours", "theirs"] {
+        compare(&looks, to);
+    }
+}
+
+/// What both kinds send to one kind, side by side: nothing but what `proto/INTEROP.md` tells may
+/// differ.
+fn compare(looks: &BTreeMap<Topic, Look>, to: &'static str) {
+    let of = |from: &'static str| -> BTreeMap<&str, &Look> {
+        looks
+            .iter()
+            .filter(|(topic, _)| topic.from == from && topic.to == to)
+            .map(|(topic, look)| (topic.command.as_str(), look))
+            .collect()
+    };
+    let (ours, theirs) = (of("ours"), of("theirs"));
+    let commands = |looks: &BTreeMap<&str, &Look>| -> BTreeSet<String> {
+        looks.keys().map(|&command| command.to_owned()).collect()
+    };
+    let set = |list: &[&str]| -> BTreeSet<String> { list.iter().map(|&s| s.to_owned()).collect() };
+    let (more, less) = match to {
+        "theirs" => (set(&["I", "OVL1"]), set(&[])),
+        _ => (set(&["OVL1"]), set(&["assets", "issues", "proof"])),
+    };
+    assert_eq!(&commands(&ours) - &commands(&theirs), more, "to {to}");
+    assert_eq!(&commands(&theirs) - &commands(&ours), less, "to {to}");
+    for (command, look) in ours {
+        let Some(other) = theirs.get(command) else {
+            continue;
+        };
+        let mut parameters = other.parameters.clone();
+        // The reference marks the issues that were made at it with one byte more.
+        parameters.remove("record 1");
+        assert_eq!(look.parameters, parameters, "{command} to {to}");
+        assert_eq!(look.replies, other.replies, "{command} to {to}");
+        let least = |look: &Look| look.times.values().map(Vec::len).min().unwrap_or(0);
+        let most = |look: &Look| look.times.values().map(Vec::len).max().unwrap_or(0);
+        println!(
+            "  {command:7} to {to:7} on a link: ours {} to {}, theirs {} to {}",
+            least(look),
+            most(look),
+            least(other),
+            most(other)
+        );
+        // Registrations beside: those that prove that an announced peer is there.
+        if command != "R" {
+            assert!(most(look) <= most(other) * 2, "{command} to {to}");
+        }
+    }
 }

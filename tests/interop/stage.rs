@@ -55,6 +55,7 @@ pub struct Stage {
     pub discovery: [u16; 2],
     seeds: Vec<Vec<usize>>,
     miners: Vec<Process>,
+    miners_made: usize,
     /// The relays in front of the nodes, if there are any.
     wires: Option<Wires>,
     _ports: Ports,
@@ -142,6 +143,7 @@ impl Stage {
             identity,
             discovery,
             miners: Vec::new(),
+            miners_made: 0,
             wires: None,
             _ports: ports,
         };
@@ -263,7 +265,7 @@ impl Stage {
 
     /// Our miner, for a node of either kind.
     pub fn mine_at(&mut self, index: usize, threads: usize) {
-        let folder = self.folder().join(format!("miner-{index}-ours"));
+        let folder = self.miner_folder();
         make::write_miner(&folder, &self.nodes[index].plan, "local").unwrap();
         let path = folder.join("recorderd.toml");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -276,13 +278,18 @@ impl Stage {
 
     /// The reference's miner, for a node of either kind.
     pub fn mine_with_reference_at(&mut self, index: usize, threads: usize) {
-        let folder = self.folder().join(format!("miner-{index}-reference"));
+        let folder = self.miner_folder();
         make::write_miner(&folder, &self.nodes[index].plan, "local").unwrap();
         let path = folder.join("recorderd.conf");
         std::fs::write(&path, reference::miner(&self.nodes[index].plan, threads)).unwrap();
         let mut command = reference::program("recorderd");
         command.arg(format!("--config-file={}", path.display()));
         self.start_miner(command, &folder);
+    }
+
+    fn miner_folder(&mut self) -> PathBuf {
+        self.miners_made += 1;
+        self.folder().join(format!("miner-{}", self.miners_made))
     }
 
     fn start_miner(&mut self, command: Command, folder: &Path) {
@@ -326,16 +333,16 @@ impl Stage {
     }
 
     fn run_client(&self, identity: &str, arguments: &[&str]) -> Value {
-        let output = Command::new(env!("CARGO_BIN_EXE_bitmark-cli"))
-            .arg("--json")
-            .args(arguments)
-            .args(["--chain", "local", "--identity", identity])
-            .arg("--identities")
-            .arg(self.identity.file.parent().unwrap())
-            .arg("--passphrase-file")
-            .arg(&self.identity.passphrase_file)
-            .output()
-            .unwrap();
+        let mut client = Command::new(env!("CARGO_BIN_EXE_bitmark-cli"));
+        client.env("XDG_CONFIG_HOME", self.folder()).arg("--json");
+        client.args(arguments).args(["--chain", "local"]);
+        if ["create", "transfer", "countersign"].contains(&arguments[0]) {
+            client.args(["--identity", identity, "--identities"]);
+            client.arg(self.identity.file.parent().unwrap());
+            client.arg("--passphrase-file");
+            client.arg(&self.identity.passphrase_file);
+        }
+        let output = client.output().unwrap();
         assert!(
             output.status.success(),
             "bitmark-cli {arguments:?}: {}",
