@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use crate::chain;
 use crate::launch::{eventually, seen};
 use crate::network::SIX;
+use crate::restart::push;
 use crate::stage::Stage;
 
 /// A block takes 256 digests in the mean; both halves have one thread each.
@@ -18,6 +20,8 @@ fn row_08_halves_that_mined_apart_end_on_one_chain() {
     let mut stage = Stage::wired(&SIX).acquainted();
     stage.start_all();
     stage.wait_normal();
+    // The reference never leaves a chain that has no block in common with the better one.
+    push(&mut stage, 0, &chain::blocks()[..2]);
     let (one, other) = ([0, 1, 2], [3, 4, 5]);
     stage.wires().cut(&one, &other);
     seen(stage.begin, "cut");
@@ -41,7 +45,7 @@ fn row_08_halves_that_mined_apart_end_on_one_chain() {
         stage.expect_alive();
         let heights = halves.map(|half| half.map(|index| stage.nodes[index].height()));
         let least = heights.map(|half| half.into_iter().min().unwrap_or(0));
-        (least.iter().all(|height| *height > 1)).then_some(least)
+        (least.iter().all(|height| *height > 3)).then_some(least)
     });
     stage.stop_miners();
     seen(
@@ -66,8 +70,8 @@ fn row_08_halves_that_mined_apart_end_on_one_chain() {
             node.height() == top
         });
     }
-    let own = stage.nodes[halves[1 - longer][0]].digests([2]);
-    assert_ne!(own, stage.nodes[index].digests([2]), "two chains");
+    let own = stage.nodes[halves[1 - longer][0]].digests([4]);
+    assert_ne!(own, stage.nodes[index].digests([4]), "two chains");
     stage.wires().heal();
     seen(
         stage.begin,

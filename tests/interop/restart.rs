@@ -11,7 +11,7 @@ use crate::stage::{SETTLING, Stage};
 const TAKEN: Duration = Duration::from_secs(300);
 
 /// Pushes blocks at a node until all nodes that run have them.
-fn push(stage: &mut Stage, at: usize, blocks: &[Vec<u8>]) {
+pub fn push(stage: &mut Stage, at: usize, blocks: &[Vec<u8>]) {
     for block in blocks {
         let before = stage.nodes[at].height();
         let reply = stage.nodes[at].asker().ask("block", &[block]).unwrap();
