@@ -68,7 +68,8 @@ configure bitmarkd
 config=$root/etc/bitmarkd/private-bitmarkd.toml
 cat "$root/connect.toml" >> "$config"
 
-start() { "$bin/bitmarkd" --config-file "$1" start >>"$root/output.txt" 2>&1 & nodes+=($!); }
+# Who started this may have told that hang-ups are not heard (`nohup`); the nodes hear them.
+start() { env --default-signal=HUP "$bin/bitmarkd" --config-file "$1" start >>"$root/output.txt" 2>&1 & nodes+=($!); }
 ctl() { "$bin/bitmarkd" --config-file "$config" ctl "$@"; }
 get() { exec 3<>"/dev/tcp/127.0.0.1/$explorer"; printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$1" >&3; cat <&3; exec 3>&-; }
 # wait_for PATH STATUS
