@@ -918,6 +918,39 @@ fn a_converted_configuration_takes_the_place_of_no_file_unless_it_is_told_to() {
 }
 
 #[test]
+fn through_a_link_the_point_is_the_folder_of_the_link_and_curdir_that_of_the_file() {
+    let place = Place::new();
+    let whole = place.0.path().canonicalize().unwrap();
+    for folder in ["etc", "real"] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+    }
+    let conf = "data_directory = \".\"\nnodes = none\npidfile = \"${CURDIR}/p\"\npeering { listen = 127.0.0.1:1 }\n";
+    std::fs::write(place.path("real/node.conf"), conf).unwrap();
+    std::os::unix::fs::symlink("../real/node.conf", place.path("etc/b.conf")).unwrap();
+    let mut program = place.program();
+    program.args(["config", "convert", "real/../etc/b.conf"]);
+    let text = out(&program.assert().success());
+    let lines = |text: &str, wanted: [String; 2]| {
+        for line in wanted {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    };
+    let pidfile = format!("pidfile = \"{}/real/p\"", whole.display());
+    let directory = format!("data_directory = \"{}/etc\"", place.0.path().display());
+    lines(&text, [directory, pidfile.clone()]);
+    let mut program = place.program();
+    program.args(["config", "convert", "etc/b.conf", "--output", "etc/b.toml"]);
+    program.assert().success();
+    let directory = "data_directory = \".\"".to_owned();
+    lines(&place.text("etc/b.toml"), [directory, pidfile.clone()]);
+    let mut program = place.program();
+    program.args(["config", "convert", "etc/b.conf", "--output", "real/b.toml"]);
+    program.assert().success();
+    let directory = format!("data_directory = \"{}/etc\"", place.0.path().display());
+    lines(&place.text("real/b.toml"), [directory, pidfile]);
+}
+
+#[test]
 fn what_cannot_be_converted_is_told_at_once_with_file_key_and_line() {
     let place = Place::new();
     let convert = |text: &str| {

@@ -120,7 +120,10 @@ fn folder_of(path: &Path) -> anyhow::Result<PathBuf> {
 pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow::Result<()> {
     let ConfigCommand::Convert(args) = command;
     let name = || args.file.display().to_string();
-    let file = args.file.canonicalize().with_context(name)?;
+    // The reference's program takes "." from the name as it is given, and ${CURDIR} from where
+    // links lead to.
+    let named = moved::clean(&std::path::absolute(&args.file).with_context(name)?);
+    let file = named.canonicalize().with_context(name)?;
     let bytes = bounded(&file).with_context(name)?;
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -144,11 +147,12 @@ pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow:
             let name = output.file_name().context("--output: name a file")?;
             folder_of(output)?.join(name)
         }
-        None => file.with_extension("toml"),
+        None => named.with_extension("toml"),
     };
+    let folder = folder_of(&named)?;
     let origin = Origin {
-        same_folder: args.output.is_some() && target.parent() == file.parent(),
-        file: file.clone(),
+        same_folder: args.output.is_some() && target.parent() == Some(&folder),
+        file: named,
         working_directory: std::env::current_dir().context("the working directory")?,
     };
     let document = ucl::read(

@@ -45,7 +45,7 @@ pub struct Note {
 /// Where the file is, and where what it becomes will be.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The whole name of the file.
+    /// The whole name of the file as it was given: a link is not followed.
     pub file: PathBuf,
     /// Whether the new file is in the same folder, so that `.` means the same.
     pub same_folder: bool,
@@ -305,7 +305,8 @@ impl<'o> Work<'o> {
 }
 
 /// A name without `.` and `..`, as far as it can be done without looking.
-fn clean(path: &Path) -> PathBuf {
+#[must_use]
+pub fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
