@@ -125,6 +125,34 @@ impl<'d> Fields<'d> {
         )
     }
 
+    /// The same of a key that counts as it is written alone.
+    pub(super) fn exact_list(
+        &mut self,
+        key: &'d str,
+        report: &mut Report,
+    ) -> Option<Vec<Found<Text>>> {
+        self.taken.insert(key);
+        let mut all = self.sections.iter().flat_map(|section| &section.0);
+        let entry = all.rfind(|entry| entry.key == key)?;
+        let name = self.key(key);
+        let texts = nodes_of(&name, entry, report).into_iter();
+        let texts = texts.filter_map(|node| text_of(&name, node, report));
+        Some(texts.collect())
+    }
+
+    /// Keys that are `key` but for the case of letters.
+    pub(super) fn other_spellings(&mut self, key: &str) -> Vec<(String, Place)> {
+        let mut found = Vec::new();
+        for entry in self.sections.iter().flat_map(|section| &section.0) {
+            if entry.key != key && entry.key.eq_ignore_ascii_case(key) {
+                self.taken.insert(&entry.key);
+                let place = entry.nodes.first().map(|node| node.place.clone());
+                found.extend(place.map(|place| (entry.key.clone(), place)));
+            }
+        }
+        found
+    }
+
     /// The sections of this name, put together.
     pub(super) fn section(&mut self, key: &str, report: &mut Report) -> Option<Fields<'d>> {
         let name = self.key(key);

@@ -129,9 +129,16 @@ fn https_rpc(work: &mut Work<'_>, root: &mut Fields<'_>) {
     fields.finish(&mut work.report);
 }
 
-/// Who may see a page. What is no IP address counts for nothing in the reference.
-fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &str) {
-    let Some(list) = allow.list(key, &mut work.report) else {
+/// Who may see a page. What is no IP address counts for nothing in the reference, and so does a key
+/// in other letters of case.
+fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
+    for (other, place) in allow.other_spellings(key) {
+        let told = format!(
+            "in these letters it lets nobody in in the reference, which knows {key} alone; to let them in, write them to {key} here"
+        );
+        work.tell(&allow.key(&other), &place, &told);
+    }
+    let Some(list) = allow.exact_list(key, &mut work.report) else {
         return;
     };
     let is_ip = |found: &Found<Text>| {

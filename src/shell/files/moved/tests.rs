@@ -376,6 +376,31 @@ fn an_address_that_lets_nobody_in_stays_without_effect() {
 }
 
 #[test]
+fn keys_of_pages_count_in_their_own_letters_alone() {
+    let (config, warnings) = converted(&short(
+        "https_rpc { allow {\n Details = 127.0.0.1\n PEERS = 127.0.0.1\n peers = 10.0.0.1 } }\n",
+    ));
+    assert_eq!(config.https_rpc.allow.details.len(), 0);
+    let peers: Vec<_> = config.https_rpc.allow.peers.iter().collect();
+    assert_eq!(peers.len(), 1);
+    assert_eq!(peers[0].to_string(), "10.0.0.1");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (at, start) in [
+        "line 5: https_rpc.allow.Details: ",
+        "line 6: https_rpc.allow.PEERS: ",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(warnings[at].starts_with(start), "{warnings:?}");
+    }
+    let text = short("https_rpc { allow { DETAILS = 127.0.0.1 } }\n");
+    let made = node(&read(&text, &set(&[])), &origin(true)).unwrap();
+    let comment = "# https_rpc.allow.DETAILS: ";
+    assert!(made.text.contains(comment), "{}", made.text);
+}
+
+#[test]
 fn a_node_with_few_peers_and_no_others_synchronises_here() {
     let connect = |key: &str| {
         format!(
