@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
+use super::written::is_name;
 use crate::shell::files::ucl::{Entry, Node, Piece, Place, Section, Text, Value};
 
 /// A value with its place.
@@ -79,7 +80,10 @@ impl<'d> Fields<'d> {
         let value = match &node.value {
             Value::Integer(number) => Some(*number),
             Value::Float(number) => Some(*number as i64),
-            Value::Text(text) => integer_of(text.value().trim()),
+            Value::Text(text) => {
+                report.frozen(&name, &node.place, text);
+                integer_of(text.value().trim())
+            }
             _ => None,
         };
         if value.is_none() {
@@ -94,11 +98,14 @@ impl<'d> Fields<'d> {
         let name = self.key(key);
         let value = match &node.value {
             Value::Boolean(value) => Some(*value),
-            Value::Text(text) => match text.value().as_str() {
-                "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-                "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-                _ => None,
-            },
+            Value::Text(text) => {
+                report.frozen(&name, &node.place, text);
+                match text.value().as_str() {
+                    "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+                    "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+                    _ => None,
+                }
+            }
             Value::Integer(_) | Value::Float(_) => {
                 let told = "a number: the reference takes each for false, so it is false here; write true or false";
                 report.warning(&name, &node.place, told);
@@ -272,6 +279,15 @@ fn text_of(name: &str, node: &Node, report: &mut Report) -> Option<Found<Text>> 
         let told = format!("{unset} is not set; give it with --set {unset}=VALUE");
         report.problem(name, &node.place, &told);
         return None;
+    }
+    let mut names = text.variables();
+    names.retain(|name| !is_name(name));
+    if !names.is_empty() {
+        let told = format!(
+            "{} is no name of a variable here: it stays what it is now",
+            names.join(", ")
+        );
+        report.warning(name, &node.place, &told);
     }
     Some(Found {
         place: node.place.clone(),

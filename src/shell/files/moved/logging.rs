@@ -90,6 +90,7 @@ fn levels(work: &mut Work<'_>, given: BTreeMap<String, Found<Text>>, modules: &M
     let mut valid: BTreeMap<String, usize> = BTreeMap::new();
     let mut first = None;
     for (name, found) in given {
+        work.tell_frozen(&format!("logging.levels.{name}"), &found);
         let level = found.value.value();
         match LEVELS.iter().position(|known| *known == level) {
             Some(rank) => {

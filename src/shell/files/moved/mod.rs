@@ -102,6 +102,24 @@ impl Report {
     fn warning(&mut self, key: &str, place: &Place, text: &str) {
         self.warnings.push(note(key, place, text));
     }
+
+    /// Tells of variables whose values alone are taken.
+    fn frozen(&mut self, key: &str, place: &Place, text: &Text) {
+        if let Some(told) = frozen(text) {
+            self.warning(key, place, &told);
+        }
+    }
+}
+
+/// What to say of variables that are put in for good; nothing where there is none.
+fn frozen(text: &Text) -> Option<String> {
+    let names = text.variables();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} stays what it is now, and is not looked at when the program starts; where it can change, correct this key",
+            names.join(", ")
+        )
+    })
 }
 
 fn note(key: &str, place: &Place, text: &str) -> Note {
@@ -156,6 +174,13 @@ impl<'o> Work<'o> {
         self.out.comment(&format!("{key}: {text}"));
     }
 
+    /// The same of variables whose values alone are taken.
+    fn tell_frozen(&mut self, key: &str, found: &Found<Text>) {
+        if let Some(told) = frozen(&found.value) {
+            self.tell(key, &found.place, &told);
+        }
+    }
+
     /// A default of the reference that is not ours.
     fn default(&mut self, key: &str, value: &str) {
         self.out.comment("The default of the reference:");
@@ -206,6 +231,7 @@ impl<'o> Work<'o> {
         let mut kept = Vec::new();
         for found in list {
             if found.value.value().trim().is_empty() {
+                self.tell_frozen(&whole, &found);
                 self.out
                     .comment(&format!("{key}: the one of {} is empty", found.place));
             } else if self.checked::<T>(&whole, &found) {
@@ -253,6 +279,7 @@ impl<'o> Work<'o> {
             return self.report.problem(key, &found.place, told);
         }
         if given == "." || clean(Path::new(&given)) == folder {
+            self.tell_frozen(key, &found);
             let value = if self.origin.same_folder {
                 quoted(".")
             } else {
@@ -263,6 +290,7 @@ impl<'o> Work<'o> {
         if Path::new(&given).is_absolute() {
             return self.out.text(key, &found);
         }
+        self.tell_frozen(key, &found);
         let whole = clean(&self.origin.working_directory.join(&given));
         self.tell(
             key,
@@ -281,8 +309,10 @@ impl<'o> Work<'o> {
 
     fn pidfile(&mut self, root: &mut Fields<'_>) {
         let found = root.text("pidfile", &mut self.report);
-        if let Some(found) = found.filter(|found| !found.value.value().is_empty()) {
-            self.out.text("pidfile", &found);
+        match found {
+            Some(found) if found.value.value().is_empty() => self.tell_frozen("pidfile", &found),
+            Some(found) => self.out.text("pidfile", &found),
+            None => {}
         }
     }
 
@@ -293,6 +323,7 @@ impl<'o> Work<'o> {
             self.out.set("chain", "\"bitmark\"", None);
             return "bitmark".to_owned();
         };
+        self.tell_frozen("chain", &found);
         let name = found.value.value().to_lowercase();
         if !["bitmark", "testing", "local"].contains(&name.as_str()) {
             let told =

@@ -85,6 +85,9 @@ fn files_of_chain(work: &mut Work<'_>, root: &mut Fields<'_>, chain: &str) {
     };
     work.out.section("database");
     work.path(&mut database, "directory", "data", "data");
+    if let Some(found) = name.as_ref().filter(|_| is_default) {
+        work.tell_frozen("database.name", found);
+    }
     if let Some(found) = name.filter(|_| !is_default) {
         if found.value.value().contains('/') {
             work.report
@@ -147,6 +150,7 @@ fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
     };
     let (kept, passed): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ip);
     for found in passed {
+        work.tell_frozen(&allow.key(key), &found);
         let text = found.value.value();
         let told = format!(
             "{text:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets"

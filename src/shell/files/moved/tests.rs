@@ -450,6 +450,39 @@ fn variables_stay_variables_where_a_start_can_set_them() {
 }
 
 #[test]
+fn wherever_a_variable_does_not_stay_one_it_is_told() {
+    let variables = set(&[
+        "CHAIN=local", "NUMBER=7", "YES=true", "LEVEL=debug", "DOT=.", "NONE=", "STORE=bitmark", "a-b=k",
+    ]);
+    let text = "data_directory = \"${DOT}\"\nnodes = none\nchain = \"${CHAIN}\"\npidfile = \"${NONE}\"\ndatabase { name = \"${STORE}\" }\nclient_rpc {\n maximum_connections = \"${NUMBER}\"\n announce = \"${NONE}\"\n certificate = \"${a-b}\"\n}\npeering { listen = 127.0.0.1:1\n prefer_ipv6 = \"${YES}\" }\nlogging { levels { DEFAULT = \"${LEVEL}\"\n main = \"${LEVEL}\" } }\n";
+    let made = node(&read(text, &variables), &origin(true)).unwrap();
+    let warnings: Vec<_> = made.warnings.iter().map(ToString::to_string).collect();
+    for (start, name) in [
+        ("line 1: data_directory: ", "DOT"),
+        ("line 3: chain: ", "CHAIN"),
+        ("line 4: pidfile: ", "NONE"),
+        ("line 5: database.name: ", "STORE"),
+        ("line 7: client_rpc.maximum_connections: ", "NUMBER"),
+        ("line 8: client_rpc.announce: ", "NONE"),
+        ("line 9: client_rpc.certificate: ", "a-b"),
+        ("line 12: peering.prefer_ipv6: ", "YES"),
+        ("line 13: logging.levels.DEFAULT: ", "LEVEL"),
+        ("line 14: logging.levels.main: ", "LEVEL"),
+    ] {
+        let start = format!("{start}{name} ");
+        assert!(
+            warnings.iter().any(|told| told.starts_with(&start)),
+            "{start} {warnings:#?}"
+        );
+    }
+    // What stays one is not told.
+    let kept = set(&["IP=127.0.0.1"]);
+    let text = short("client_rpc { announce = \"${IP}:1\" }\n");
+    let made = node(&read(&text, &kept), &origin(true)).unwrap();
+    assert_eq!(made.warnings, []);
+}
+
+#[test]
 fn levels_of_modules_go_to_those_that_do_the_same_here() {
     let (config, warnings) = converted(&short(
         "logging { levels { DEFAULT = info\n listener = debug\n \"upstream@2\" = trace\n client_rpc = warn\n rpc = error\n payment = bogus\n bitcoin = off\n none = debug } }\n",

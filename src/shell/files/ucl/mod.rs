@@ -59,6 +59,20 @@ pub struct UclError {
 pub struct Text(pub Vec<Piece>);
 
 impl Text {
+    /// Names of its variables, each once.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for piece in &self.0 {
+            if let Piece::Variable { name, .. } = piece
+                && !names.contains(&name.as_str())
+            {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The text with the values of all variables.
     #[must_use]
     pub fn value(&self) -> String {
