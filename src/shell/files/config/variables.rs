@@ -1,5 +1,5 @@
 //! `${NAME}` in a configuration file: what `--set NAME=VALUE` gave, and every environment variable
-//! X as `ENV_X` (`proto/rpc.md`, section 6).
+//! X as `ENV_X` (`proto/rpc.md`, section 6), without blanks at its ends, as in the reference.
 //!
 //! Values go in as text, `"` and `\` escaped, so they belong into double quotes or are numbers.
 //! Lines that are comments are left alone. The macros of the reference are not there.
@@ -27,7 +27,7 @@ impl Variables {
     ) -> Result<Self, String> {
         let mut values: BTreeMap<String, String> = environment
             .into_iter()
-            .map(|(name, value)| (format!("ENV_{name}"), value))
+            .map(|(name, value)| (format!("ENV_{}", name.trim()), value.trim().to_owned()))
             .collect();
         for text in set {
             match text.split_once('=') {
@@ -90,7 +90,8 @@ mod tests {
     use super::*;
 
     fn variables() -> Variables {
-        let environment = [("HOME".to_owned(), "/h\"o".to_owned())];
+        // Blanks around a value of the environment are none of it.
+        let environment = [("HOME".to_owned(), " /h\"o\n".to_owned())];
         Variables::new(&["PORT=2136".to_owned(), "E=a=b".to_owned()], environment).unwrap()
     }
 
