@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let input = Input {
         path,
-        variables: variables.values(),
+        variables: &variables.values(),
         open: &mut open,
     };
     let document = match ucl::read(bytes, input) {

@@ -159,7 +159,7 @@ pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow:
         &bytes,
         ucl::Input {
             path: &file,
-            variables: variables.values(),
+            variables: &variables.values(),
             open: &mut |name| {
                 let path = name.canonicalize()?;
                 let bytes = bounded(&path)?;

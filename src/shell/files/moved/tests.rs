@@ -20,7 +20,7 @@ fn origin(same_folder: bool) -> Origin {
 fn read(text: &str, variables: &Variables) -> ucl::Document {
     let input = ucl::Input {
         path: Path::new(FILE),
-        variables: variables.values(),
+        variables: &variables.values(),
         open: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
     };
     ucl::read(text.as_bytes(), input).unwrap()

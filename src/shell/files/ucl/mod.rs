@@ -13,7 +13,6 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -148,8 +147,8 @@ pub type Open<'a> = dyn FnMut(&Path) -> io::Result<(PathBuf, Vec<u8>)> + 'a;
 pub struct Input<'a> {
     /// The whole name of the file, for `${FILENAME}` and `${CURDIR}`.
     pub path: &'a Path,
-    /// Variables, those of the environment as `ENV_X`.
-    pub variables: &'a BTreeMap<String, String>,
+    /// Variables, those of the environment as `ENV_X`, in the order in which they were given.
+    pub variables: &'a [(&'a str, &'a str)],
     /// Other files.
     pub open: &'a mut Open<'a>,
 }
@@ -169,7 +168,7 @@ pub fn read(bytes: &[u8], input: Input<'_>) -> Result<Document, UclError> {
 pub fn read_alone(bytes: &[u8], path: &Path) -> Result<Document, UclError> {
     let input = Input {
         path,
-        variables: &BTreeMap::new(),
+        variables: &[],
         open: &mut |_| Err(io::Error::other("no other file is read")),
     };
     read(bytes, input)

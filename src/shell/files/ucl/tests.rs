@@ -19,13 +19,9 @@ fn with_files(
     variables: &[(&str, &str)],
     files: &[(&str, &str)],
 ) -> Result<Document, UclError> {
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
     let input = Input {
         path: Path::new("/etc/node/node.conf"),
-        variables: &variables,
+        variables,
         open: &mut |path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
             let (name, text) = found.ok_or(io::ErrorKind::NotFound)?;
@@ -179,7 +175,7 @@ fn variables_are_put_in_where_they_are_known() {
     let text =
         "x = \"${A}-${AB}-$ABC $$ ${N}\"\ny = ${E}\nz = \"$$ $N\"\np = ${CURDIR}/${FILENAME}\n";
     let document = with(text, &variables).unwrap();
-    assert_eq!(values(&document, "x"), ["\"one-two-twoC $ ${N}\""]);
+    assert_eq!(values(&document, "x"), ["\"one-two-oneBC $ ${N}\""]);
     assert_eq!(values(&document, "y"), ["\"\""]);
     assert_eq!(values(&document, "z"), ["\"$$ $N\""]);
     assert_eq!(
@@ -195,6 +191,22 @@ fn variables_are_put_in_where_they_are_known() {
     };
     assert_eq!(text.0[0], variable("A", "one"));
     assert_eq!(text.0[2], variable("AB", "two"));
+}
+
+#[test]
+fn without_braces_the_first_name_counts_that_the_text_begins_with() {
+    let text = "x = \"$ABC\"\n.default(var=ABCD) \"three\"\ny = \"$ABCD\"\nz = \"${ABCD}\"\n";
+    let found = |variables: &[(&str, &str)]| {
+        let document = with(text, variables).unwrap();
+        ["x", "y", "z"].map(|key| values(&document, key)[0].clone())
+    };
+    let expected = ["\"oneC\"", "\"oneCD\"", "\"three\""];
+    assert_eq!(found(&[("AB", "one"), ("ABC", "two")]), expected);
+    let expected = ["\"two\"", "\"twoD\"", "\"three\""];
+    assert_eq!(found(&[("ABC", "two"), ("AB", "one")]), expected);
+    // A value that is set again stays at its place.
+    let again = with(&format!(".set(var=AB) \"ABC\"\n{text}"), &[("AB", "one"), ("ABC", "two")]);
+    assert_eq!(values(&again.unwrap(), "x"), ["\"twoC\""]);
 }
 
 #[test]
