@@ -518,6 +518,11 @@ fn the_miners_settings_arrive_under_our_names() {
     assert_eq!(config.logging.file, "recorderd.log");
     assert_eq!(config.logging.levels.get("recorder"), Some(&Level::Trace));
     assert_eq!(config.logging.levels.get("DEFAULT"), Some(&Level::Critical));
+    // A name of its own stays, even if it is the one of the node's.
+    let named = text.replace("logging {", "logging { file = bitmarkd.log\n");
+    let made = recorder(&read(&named, &set(&[])), &origin(true)).unwrap();
+    let config = RecorderConfig::check_text(path, &made.text, &set(&[])).unwrap();
+    assert_eq!(config.logging.file, "bitmarkd.log");
     let short = recorder(&read("data_directory = \".\"", &set(&[])), &origin(true));
     assert_eq!(short.unwrap_err()[0].key, "peering");
 }
