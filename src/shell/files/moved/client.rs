@@ -49,7 +49,7 @@ pub fn client(document: &Document) -> Result<ClientFile, Vec<Note>> {
     let (default_identity, network) = (text("default_identity"), text("network"));
     let connect = text("connect");
     let identities = root.each("identity", &mut report);
-    let one = |(place, mut fields): (Place, Fields<'_>)| {
+    let one = |mut fields: Fields<'_>| {
         let mut of = |fields: &mut Fields<'_>, key| {
             let found = fields.text(key, &mut report);
             found.map(|found| found.value.value()).unwrap_or_default()
@@ -68,7 +68,7 @@ pub fn client(document: &Document) -> Result<ClientFile, Vec<Note>> {
             });
         fields.finish(&mut report);
         ClientIdentity {
-            place,
+            place: fields.place().clone(),
             name,
             description,
             public_key,

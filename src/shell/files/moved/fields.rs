@@ -19,6 +19,8 @@ pub(super) struct Found<T> {
 pub(super) struct Fields<'d> {
     /// The name, empty for the whole.
     name: String,
+    /// Where the last of them stands.
+    place: Place,
     sections: Vec<&'d Section>,
     taken: BTreeSet<&'d str>,
 }
@@ -27,9 +29,18 @@ impl<'d> Fields<'d> {
     pub(super) fn new(root: &'d Section) -> Self {
         Self {
             name: String::new(),
+            place: Place {
+                file: None,
+                line: 1,
+            },
             sections: vec![root],
             taken: BTreeSet::new(),
         }
+    }
+
+    /// Where the section stands, for what is not in it.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// A key with the names of its sections.
@@ -58,6 +69,11 @@ impl<'d> Fields<'d> {
             }
         }
         found
+    }
+
+    /// Whether it is there at all.
+    pub(super) fn has(&mut self, key: &str) -> bool {
+        !self.entries(key).is_empty()
     }
 
     /// The value that counts.
@@ -165,11 +181,17 @@ impl<'d> Fields<'d> {
         let name = self.key(key);
         let entries = self.entries(key);
         let nodes = entries.iter().flat_map(|entry| &entry.nodes);
-        let sections: Vec<_> = nodes
-            .filter_map(|node| section_of(&name, node, report))
-            .collect();
-        (!sections.is_empty()).then(|| Fields {
+        let mut place = None;
+        let mut sections = Vec::new();
+        for node in nodes {
+            if let Some(section) = section_of(&name, node, report) {
+                place = Some(node.place.clone());
+                sections.push(section);
+            }
+        }
+        Some(Fields {
             name,
+            place: place?,
             sections,
             taken: BTreeSet::new(),
         })
@@ -184,19 +206,19 @@ impl<'d> Fields<'d> {
     }
 
     /// Each section of this name, one beside the other.
-    pub(super) fn each(&mut self, key: &str, report: &mut Report) -> Vec<(Place, Fields<'d>)> {
+    pub(super) fn each(&mut self, key: &str, report: &mut Report) -> Vec<Fields<'d>> {
         let name = self.key(key);
         let Some(entry) = self.entries(key).last().copied() else {
             return Vec::new();
         };
         let nodes = nodes_of(&name, entry, report);
         let each = nodes.into_iter().filter_map(|node| {
-            let fields = Fields {
+            Some(Fields {
                 name: name.clone(),
+                place: node.place.clone(),
                 sections: vec![section_of(&name, node, report)?],
                 taken: BTreeSet::new(),
-            };
-            Some((node.place.clone(), fields))
+            })
         });
         each.collect()
     }

@@ -4,7 +4,7 @@ use super::logging;
 use super::written::quoted;
 use super::{Converted, Fields, Found, Note, Origin, Work};
 use crate::shell::files::config::{Address, HexKey, ListenAddress, Nodes};
-use crate::shell::files::ucl::{Document, Text};
+use crate::shell::files::ucl::{Document, Place, Text};
 
 /// Peers that both programs want before they synchronise.
 const PEERS_WANTED: usize = 3;
@@ -40,7 +40,7 @@ fn nodes(work: &mut Work<'_>, root: &mut Fields<'_>) {
         Some(found) if work.checked::<Nodes>("nodes", &found) => work.out.text("nodes", &found),
         Some(_) => {}
         None => {
-            let place = crate::shell::files::ucl::Place {
+            let place = Place {
                 file: None,
                 line: 1,
             };
@@ -148,7 +148,7 @@ fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
         let text = found.value.value();
         text.trim().parse::<std::net::IpAddr>().is_ok()
     };
-    let (kept, passed): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ip);
+    let (mut kept, passed): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ip);
     for found in passed {
         work.tell_frozen(&allow.key(key), &found);
         let text = found.value.value();
@@ -156,6 +156,14 @@ fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
             "{text:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets"
         );
         work.tell(&allow.key(key), &found.place, &told);
+    }
+    for found in &mut kept {
+        // Blanks around it are none of it there, and not allowed here.
+        let trimmed = found.value.trimmed();
+        if trimmed.variables() != found.value.variables() {
+            work.tell_frozen(&allow.key(key), found);
+        }
+        found.value = trimmed;
     }
     work.out.list(key, &kept);
 }
@@ -192,38 +200,49 @@ fn peering(work: &mut Work<'_>, root: &mut Fields<'_>) -> Option<usize> {
             work.tell("peering.dynamic_connections", &dynamic.place, &told);
             count
         });
-    for (place, mut peer) in connect {
+    for mut peer in connect {
         work.out.one_more("peering.connect");
-        one_of(work, &mut peer, &place, &["address"]);
+        one_of(work, &mut peer, &["address"]);
     }
     fields.finish(&mut work.report);
     wanted
 }
 
 /// One peer: its key and its addresses, all of which have to be there.
-pub(super) fn one_of(
-    work: &mut Work<'_>,
-    peer: &mut Fields<'_>,
-    place: &crate::shell::files::ucl::Place,
-    addresses: &[&str],
-) {
-    for key in ["public_key"].iter().chain(addresses) {
-        let whole = peer.key(key);
-        let Some(found) = peer.text(key, &mut work.report) else {
-            let told = "is not there, and has to be";
-            work.report.problem(&whole, place, told);
-            continue;
-        };
-        let is_right = if *key == "public_key" {
-            work.checked::<HexKey>(&whole, &found)
-        } else {
-            work.checked::<Address>(&whole, &found)
-        };
-        if is_right {
+pub(super) fn one_of(work: &mut Work<'_>, peer: &mut Fields<'_>, addresses: &[&str]) {
+    let key = "public_key";
+    match required(work, peer, key) {
+        Some(found) if work.checked::<HexKey>(&peer.key(key), &found) => work.out.text(key, &found),
+        _ => {}
+    }
+    addresses_of(work, peer, addresses);
+    peer.finish(&mut work.report);
+}
+
+/// A text without which nothing is made.
+fn required(work: &mut Work<'_>, fields: &mut Fields<'_>, key: &str) -> Option<Found<Text>> {
+    if !fields.has(key) {
+        missing(work, &fields.key(key), fields.place());
+        return None;
+    }
+    fields.text(key, &mut work.report)
+}
+
+/// Tells that a key is not there.
+pub(super) fn missing(work: &mut Work<'_>, key: &str, place: &Place) {
+    work.report
+        .problem(key, place, "is not there, and has to be");
+}
+
+/// Addresses, all of which have to be there.
+fn addresses_of(work: &mut Work<'_>, fields: &mut Fields<'_>, keys: &[&str]) {
+    for key in keys {
+        if let Some(found) = required(work, fields, key)
+            && work.checked::<Address>(&fields.key(key), &found)
+        {
             work.out.text(key, &found);
         }
     }
-    peer.finish(&mut work.report);
 }
 
 fn publishing(work: &mut Work<'_>, root: &mut Fields<'_>) {
@@ -279,13 +298,7 @@ fn payment(work: &mut Work<'_>, root: &mut Fields<'_>) {
     work.boolean(&mut fields, "use_discovery");
     if let Some(mut discovery) = fields.last_section("discovery", &mut work.report) {
         work.out.section("payment.discovery");
-        for key in ["sub_endpoint", "req_endpoint"] {
-            if let Some(found) = discovery.text(key, &mut work.report)
-                && work.checked::<Address>(&discovery.key(key), &found)
-            {
-                work.out.text(key, &found);
-            }
-        }
+        addresses_of(work, &mut discovery, &["sub_endpoint", "req_endpoint"]);
         discovery.finish(&mut work.report);
     }
     for currency in ["bitcoin", "litecoin"] {

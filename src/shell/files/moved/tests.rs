@@ -401,6 +401,35 @@ fn keys_of_pages_count_in_their_own_letters_alone() {
 }
 
 #[test]
+fn blanks_around_an_address_that_may_see_a_page_are_none_of_it() {
+    let text = short("https_rpc { allow { details = [\" 127.0.0.1\", \"${IP} \", \"${WIDE}\"] } }\n");
+    let variables = set(&["IP=10.0.0.1", "WIDE= 10.0.0.2 "]);
+    let made = node(&read(&text, &variables), &origin(true)).unwrap();
+    let line = "details = [\"127.0.0.1\", \"${IP}\", \"10.0.0.2\"]\n";
+    assert!(made.text.contains(line), "{}", made.text);
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    let config = Config::check_text(Path::new("/srv/x.toml"), &made.text, &variables).unwrap();
+    assert_eq!(config.https_rpc.allow.details.len(), 3);
+}
+
+#[test]
+fn what_has_to_be_there_and_is_not_is_an_error_with_key_and_line() {
+    let found = problems(&short("payment {\n use_discovery = yes\n discovery { }\n}\n"));
+    for key in ["sub_endpoint", "req_endpoint"] {
+        let told = format!("line 6: payment.discovery.{key}: is not there, and has to be");
+        assert!(found.contains(&told), "{found:?}");
+    }
+    let text = "data_directory = \".\"\n\npeering { public_key = a }\n";
+    let found = recorder(&read(text, &set(&[])), &origin(true)).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let told = |key: &str| format!("line 3: peering.{key}: is not there, and has to be");
+    assert_eq!(found, ["private_key", "connect"].map(told));
+    // A wrong one is told once.
+    let found = problems(&short("peering { connect { public_key = 1.5\n address = 127.0.0.1:1 } }\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_node_with_few_peers_and_no_others_synchronises_here() {
     let connect = |key: &str| {
         format!(
@@ -552,7 +581,7 @@ fn the_clients_file_is_read_with_all_its_identities() {
 
 /// A setting with a value that it may have, or not.
 fn setting() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec![
+    of_keys(vec![
         "chain",
         "nodes",
         "pidfile",
@@ -564,16 +593,45 @@ fn setting() -> impl Strategy<Value = String> {
         "peering.announce",
         "peering.prefer_ipv6",
         "peering.connect.address",
+        "https_rpc.allow.peers",
+        "peering.connect.public_key",
+        "peering.connect.blocks",
         "proofing.payment_address.btc",
+        "payment.discovery.sub_endpoint",
+        "payment.discovery.req_endpoint",
         "payment.bitcoin.url",
         "logging.size",
         "logging.levels.main",
         "logging.levels.DEFAULT",
+    ])
+}
+
+/// One of the miner's.
+fn setting_of_miner() -> impl Strategy<Value = String> {
+    let keys = of_keys(vec![
+        "chain",
+        "threads",
+        "peering.public_key",
+        "peering.private_key",
+        "peering.connect.blocks",
+        "logging.file",
+        "logging.console",
+        "logging.levels.main",
     ]);
+    let whole = format!(
+        "peering {{ public_key = a; private_key = b\n connect {{ public_key = \"{KEY}\"\n blocks = 127.0.0.1:2140\n submit = 127.0.0.1:2141 }} }}\n"
+    );
+    let half = "peering { public_key = a; private_key = b }\n".to_owned();
+    prop_oneof![4 => keys, 1 => Just(whole), 1 => Just(half)]
+}
+
+fn of_keys(keys: Vec<&'static str>) -> impl Strategy<Value = String> {
+    let key = prop::sample::select(keys);
     let value = prop_oneof![
         prop::sample::select(vec![
             "local",
             "127.0.0.1:1",
+            "\" 127.0.0.1\"",
             "1",
             "yes",
             "99999999999",
@@ -600,6 +658,20 @@ proptest! {
         if let Ok(made) = node(&read(&text, &variables), &origin(true)) {
             let config = Config::parse("made", &made.text, &variables);
             prop_assert!(config.is_ok(), "{}\n{}", made.text, config.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn whatever_comes_out_for_the_miner_is_read_by_our_reader(
+        settings in prop::collection::vec(setting_of_miner(), 0..8),
+    ) {
+        let variables = set(&["A=$\"\\"]);
+        let text = format!("data_directory = \".\"\n{}", settings.concat());
+        if let Ok(made) = recorder(&read(&text, &variables), &origin(true)) {
+            let config = RecorderConfig::check_text(Path::new("/srv/x.toml"), &made.text, &variables);
+            // What values mean together is told with the lines of the file.
+            let is_read = matches!(config, Ok(_) | Err(ConfigError::Check { .. }));
+            prop_assert!(is_read, "{}\n{}", made.text, config.unwrap_err());
         }
     }
 }

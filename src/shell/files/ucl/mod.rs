@@ -58,6 +58,26 @@ pub struct UclError {
 pub struct Text(pub Vec<Piece>);
 
 impl Text {
+    /// Without blanks at its ends; those of a variable's value make it a plain text.
+    #[must_use]
+    pub fn trimmed(&self) -> Self {
+        let mut pieces = self.0.clone();
+        if let Some(Piece::Plain(first)) = pieces.first_mut() {
+            *first = first.trim_start().to_owned();
+        }
+        if let Some(Piece::Plain(last)) = pieces.last_mut() {
+            last.truncate(last.trim_end().len());
+        }
+        pieces.retain(|piece| *piece != Piece::Plain(String::new()));
+        let kept = Self(pieces);
+        let value = kept.value();
+        if value.trim() == value {
+            kept
+        } else {
+            Self(vec![Piece::Plain(value.trim().to_owned())])
+        }
+    }
+
     /// Names of its variables, each once.
     #[must_use]
     pub fn variables(&self) -> Vec<&str> {
