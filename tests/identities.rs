@@ -557,7 +557,7 @@ fn a_file_that_is_no_configuration_of_the_references_client_is_told_with_its_lin
         ("a \"b\" c\n", "line 1: "),
         (
             "\nidentity { name = a; size = 1 }",
-            "line 2: identity.size: unknown",
+            "line 2: identity: an unknown key",
         ),
         (&whole.replace("of old", "\"of\" old"), "a quote without"),
         (

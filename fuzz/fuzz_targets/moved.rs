@@ -36,7 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
         same_folder: true,
         working_directory: "/work".into(),
     };
-    let _ = moved::client(&document);
+    let _ = moved::client(&document, &[]);
+    let _ = moved::client(&document, &["a".to_owned()]);
     if let Ok(converted) = moved::recorder(&document, &origin) {
         let made = RecorderConfig::check_text(path, &converted.text, &variables);
         let made = made.map(|_| ()).or_else(|error| match error {

@@ -56,17 +56,16 @@ enum Found<'f> {
 }
 
 /// The reference's file.
-fn read(path: &Path) -> anyhow::Result<ClientFile> {
+fn read(path: &Path, only: &[String]) -> anyhow::Result<ClientFile> {
     let place = || path.display().to_string();
     let bytes = Zeroizing::new(convert::bounded(path).with_context(place)?);
-    let whole = path.canonicalize().with_context(place)?;
-    let document = ucl::read_alone(&bytes, &whole).map_err(|error| {
+    let document = ucl::read_alone(&bytes).map_err(|error| {
         anyhow!(
             "{}: {error}; this is no configuration of the reference's client, or a name or description in it has a quote without a \\ before it",
             place()
         )
     })?;
-    let file = moved::client(&document).map_err(|problems| {
+    let file = moved::client(&document, only).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{}:\n  {}", place(), problems.join("\n  "))
     })?;
@@ -315,7 +314,7 @@ fn add(
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let file = read(&args.file)?;
+    let file = read(&args.file, &args.only)?;
     let wanted = chosen(&file, &args.only)?;
     if args.name.is_some() && wanted.len() != 1 {
         bail!(

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
 use super::written::is_name;
-use crate::shell::files::ucl::{Entry, Node, Piece, Place, Section, Text, Value};
+use crate::shell::files::ucl::{Entry, Node, Piece, Place, Section, Text, Value, shortened};
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -84,6 +84,15 @@ impl<'d> Fields<'d> {
     pub(super) fn text(&mut self, key: &str, report: &mut Report) -> Option<Found<Text>> {
         let node = self.last(key)?;
         text_of(&self.key(key), node, report)
+    }
+
+    /// A text as it stands there, variables and all.
+    pub(super) fn plain_text(&mut self, key: &str, report: &mut Report) -> Option<Found<Text>> {
+        let node = self.last(key)?;
+        let name = self.key(key);
+        let value = text_or_problem(&name, node, report)?;
+        let place = node.place.clone();
+        Some(Found { place, value })
     }
 
     pub(super) fn integer(&mut self, key: &str, report: &mut Report) -> Option<Found<i64>> {
@@ -248,14 +257,28 @@ impl<'d> Fields<'d> {
 
     /// What nobody took is an error.
     pub(super) fn finish(&self, report: &mut Report) {
-        for entry in self.sections.iter().flat_map(|section| &section.0) {
-            if !self.taken.contains(entry.key.as_str())
-                && let Some(node) = entry.nodes.first()
-            {
-                let told = "unknown; the reference's program passes over it: take it out";
-                report.problem(&self.key(&entry.key), &node.place, told);
-            }
+        for (key, place) in self.unknown() {
+            let told = "unknown; the reference's program passes over it: take it out";
+            report.problem(&self.key(&shortened(key)), place, told);
         }
+    }
+
+    /// The same where the key may be a secret.
+    pub(super) fn finish_unnamed(&self, report: &mut Report) {
+        for (_, place) in self.unknown() {
+            let name = if self.name.is_empty() {
+                "the file"
+            } else {
+                &self.name
+            };
+            report.problem(name, place, "an unknown key");
+        }
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = (&'d str, &'d Place)> {
+        let all = self.sections.iter().flat_map(|section| &section.0);
+        let unknown = all.filter(|entry| !self.taken.contains(entry.key.as_str()));
+        unknown.filter_map(|entry| Some((entry.key.as_str(), &entry.nodes.first()?.place)))
     }
 }
 
@@ -286,17 +309,21 @@ fn nodes_of<'d>(name: &str, entry: &'d Entry, report: &mut Report) -> Vec<&'d No
     list.iter().collect()
 }
 
-fn text_of(name: &str, node: &Node, report: &mut Report) -> Option<Found<Text>> {
-    let plain = |text: String| Text(vec![Piece::Plain(text)]);
-    let text = match &node.value {
-        Value::Text(text) => text.clone(),
+fn text_or_problem(name: &str, node: &Node, report: &mut Report) -> Option<Text> {
+    let plain = |text: String| Some(Text(vec![Piece::Plain(text)]));
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
         Value::Boolean(value) => plain(value.to_string()),
         Value::Integer(number) => plain(number.to_string()),
         _ => {
             report.problem(name, &node.place, "a text is wanted; write it in quotes");
-            return None;
+            None
         }
-    };
+    }
+}
+
+fn text_of(name: &str, node: &Node, report: &mut Report) -> Option<Found<Text>> {
+    let text = text_or_problem(name, node, report)?;
     if let Some(unset) = unset(&text) {
         let told = format!("{unset} is not set; give it with --set {unset}=VALUE");
         report.problem(name, &node.place, &told);

@@ -559,7 +559,7 @@ fn the_miners_settings_arrive_under_our_names() {
 #[test]
 fn the_clients_file_is_read_with_all_its_identities() {
     let text = "default_identity = \"a\"\nnetwork = local\nconnect = \"127.0.0.1:2130\"\nidentity {\n name = \"a\"\n description = \"x\"\n public_key = 12\n private_key = \"34\"\n seed = \"\"\n private_key_config { salt = \"56\" }\n}\nidentity { name = b }\n";
-    let file = client(&ucl::read_alone(text.as_bytes(), Path::new(FILE)).unwrap()).unwrap();
+    let file = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]).unwrap();
     assert_eq!(file.default_identity.as_deref(), Some("a"));
     assert_eq!(file.connect.as_deref(), Some("127.0.0.1:2130"));
     let [first, second] = &file.identities[..] else {
@@ -571,12 +571,30 @@ fn the_clients_file_is_read_with_all_its_identities() {
     );
     assert_eq!((second.name.as_str(), second.place.line), ("b", 12));
     let text = "identity { nome = a }\n";
-    let problems = client(&ucl::read_alone(text.as_bytes(), Path::new(FILE)).unwrap());
+    let problems = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]);
     let problem = problems.unwrap_err()[0].to_string();
     assert!(
-        problem.starts_with("line 1: identity.nome: unknown"),
+        problem == "line 1: identity: an unknown key",
         "{problem}"
     );
+}
+
+#[test]
+fn a_dollar_in_the_clients_file_is_one_and_what_is_not_wanted_is_not_looked_at() {
+    let text = "default_identity = \"$$ ${A}\"\nidentity { name = \"$$ ${A}\"; description = \"${ENV_HOME} ${CURDIR}\" }\nidentity { name = b; colour = red; seed = [] }\n";
+    let document = ucl::read_alone(text.as_bytes()).unwrap();
+    let found = client(&document, &[]).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    let file = client(&document, &["$$ ${A}".to_owned()]).unwrap();
+    assert_eq!(file.default_identity.as_deref(), Some("$$ ${A}"));
+    assert_eq!(file.identities.len(), 2);
+    assert_eq!(file.identities[0].name, "$$ ${A}");
+    assert_eq!(file.identities[0].description, "${ENV_HOME} ${CURDIR}");
+    let text = "network = \"${NET}\"\n";
+    let found = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]).unwrap_err();
+    assert_eq!(found[0].place.line, 1);
+    assert!(found[0].text.contains("write its value"), "{found:?}");
 }
 
 /// A setting with a value that it may have, or not.

@@ -25,6 +25,18 @@ pub use variables::Piece;
 /// Most bytes of a file, and of all files together.
 pub const FILE_MAX: usize = 1 << 20;
 
+/// Most characters of what was not expected: what stands where it does not belong may be a secret.
+const SHOWN_MAX: usize = 20;
+
+/// The beginning of something that was not expected.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -181,15 +193,16 @@ pub fn read(bytes: &[u8], input: Input<'_>) -> Result<Document, UclError> {
     reader::Reader::new(input).document(bytes)
 }
 
-/// Reads a file that includes nothing.
+/// Reads a file that includes nothing and has no variables: `${NAME}` is a text in it. What is wrong
+/// is told without anything of the file.
 ///
 /// # Errors
 /// See [`UclError`].
-pub fn read_alone(bytes: &[u8], path: &Path) -> Result<Document, UclError> {
+pub fn read_alone(bytes: &[u8]) -> Result<Document, UclError> {
     let input = Input {
-        path,
+        path: Path::new(""),
         variables: &[],
         open: &mut |_| Err(io::Error::other("no other file is read")),
     };
-    read(bytes, input)
+    reader::Reader::new(input).alone().document(bytes)
 }

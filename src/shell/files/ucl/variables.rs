@@ -160,7 +160,10 @@ impl Variables {
         body: &Text,
     ) -> Result<Option<String>, Wrong> {
         if !matches!(name, "set" | "append" | "prepend" | "default") {
-            return Err(format!(".{name}: no macro of the reference's programs"));
+            return Err(format!(
+                ".{}: no macro of the reference's programs",
+                super::shortened(name)
+            ));
         }
         let Some(variable) = variable.filter(|name| !name.is_empty()) else {
             return Ok(Some("does nothing without (var=NAME)".to_owned()));
