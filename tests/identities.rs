@@ -513,6 +513,18 @@ fn the_default_identity_is_kept_when_it_is_imported_after_another_one() {
 }
 
 #[test]
+fn an_identity_that_is_in_the_file_twice_is_told() {
+    let home = Home::new();
+    let one = of_reference("alice", &Secret::Seed(Seed::new(true, [1; 32])), PHRASE);
+    let two = of_reference("alice", &Secret::Seed(Seed::new(true, [2; 32])), PHRASE);
+    let file = home.write("old.conf", &[one, two].concat());
+    for more in [&["--only", "alice"][..], &["--only", "alice", "--name", "x"], &[]] {
+        let stderr = told(import(&home, &file).args(more));
+        assert!(stderr.contains("\"alice\" is in the file twice"), "{stderr}");
+    }
+}
+
+#[test]
 fn names_that_are_taken_or_none_of_ours_are_imported_under_another_one() {
     let home = Home::new();
     let secret = Secret::Seed(Seed::new(true, [9; 32]));

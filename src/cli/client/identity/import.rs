@@ -316,6 +316,11 @@ fn add(
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     let file = read(&args.file, &args.only)?;
     let wanted = chosen(&file, &args.only)?;
+    if let [first, second, ..] = &wanted[..]
+        && args.only.len() == 1
+    {
+        bail!("{}: {:?} is in the file twice, first in {}", second.place, second.name, first.place);
+    }
     if args.name.is_some() && wanted.len() != 1 {
         bail!(
             "--name is for one identity, and there are {}; choose with --only NAME",

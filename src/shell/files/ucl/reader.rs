@@ -251,6 +251,10 @@ impl<'a> Reader<'a> {
                 return wrong(line, "not text in UTF-8".to_owned());
             }
         };
+        if text.starts_with('\u{feff}') {
+            let what = "begins with a byte order mark, which the reference's programs take for a part of the first key; save it without one";
+            return wrong(1, what.to_owned());
+        }
         self.variables_of(path);
         let mut cursor = Cursor::new(text, file, 1);
         cursor.blanks()?;

@@ -155,6 +155,7 @@ fn every_value_knows_its_line_and_so_does_every_error() {
     assert_eq!((list[0].place.line, list[1].place.line), (4, 5));
     assert_eq!(document.root.0[1].nodes[0].place.line, 6);
 
+    wrong("\u{feff}a = 1\n", 1, "byte order mark");
     wrong("a = 1\nb = \"x\" c = 2\n", 2, "ends with its line");
     wrong("a = 1\nb\n", 2, "without a value");
     wrong("a = 1\n\nb = \"x\n", 3, "not closed");
