@@ -135,6 +135,8 @@ struct Work<'o> {
     origin: &'o Origin,
     report: Report,
     out: Written,
+    /// The data directory by its whole name, once it is known.
+    data: PathBuf,
 }
 
 impl<'o> Work<'o> {
@@ -143,6 +145,7 @@ impl<'o> Work<'o> {
             origin,
             report: Report::default(),
             out: Written::default(),
+            data: PathBuf::new(),
         };
         work.out.comment(&format!(
             "Configuration of {program}, made from {}. docs/{program}.sample.toml has every key.",
@@ -280,6 +283,7 @@ impl<'o> Work<'o> {
         }
         if given == "." || clean(Path::new(&given)) == folder {
             self.tell_frozen(key, &found);
+            folder.clone_into(&mut self.data);
             let value = if self.origin.same_folder {
                 quoted(".")
             } else {
@@ -287,11 +291,12 @@ impl<'o> Work<'o> {
             };
             return self.out.set(key, &value, Some(&found.place));
         }
+        self.data = clean(&self.origin.working_directory.join(&given));
         if Path::new(&given).is_absolute() {
             return self.out.text(key, &found);
         }
         self.tell_frozen(key, &found);
-        let whole = clean(&self.origin.working_directory.join(&given));
+        let whole = self.data.clone();
         self.tell(
             key,
             &found.place,

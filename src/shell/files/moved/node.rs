@@ -76,10 +76,7 @@ fn files_of_chain(work: &mut Work<'_>, root: &mut Fields<'_>, chain: &str) {
         }
         None => {}
     }
-    if let Some(found) = reservoir {
-        let told = "there is none here, for the store keeps what is pending; nothing has to be done. What is in the reference's file is not read: who sent it sends it again";
-        work.tell("reservoir_file", &found.place, told);
-    }
+    pending(work, reservoir.as_ref(), name.as_ref(), chain, is_overruled);
     let Some(mut database) = database else {
         return;
     };
@@ -96,6 +93,39 @@ fn files_of_chain(work: &mut Work<'_>, root: &mut Fields<'_>, chain: &str) {
         work.out.text("name", &found);
     }
     database.finish(&mut work.report);
+}
+
+/// What is pending is in a file there that is not used here, and that `import` reads: it looks for the
+/// usual names by itself.
+fn pending(
+    work: &mut Work<'_>,
+    given: Option<&Found<Text>>,
+    name: Option<&Found<Text>>,
+    chain: &str,
+    is_overruled: bool,
+) {
+    let file = match given {
+        _ if is_overruled => format!("reservoir-{chain}.cache"),
+        Some(found) => found.value.value(),
+        None => "reservoir-bitmark.cache".to_owned(),
+    };
+    let usual = ["cache", "json"]
+        .into_iter()
+        .any(|end| file == format!("reservoir-{chain}.{end}") || file == format!("reservoir.{end}"));
+    let how = if usual {
+        "`bitmarkd import` finds it".to_owned()
+    } else {
+        "`bitmarkd import` reads it with --reservoir and this name".to_owned()
+    };
+    let told = format!(
+        "there is none here, for the store keeps what is pending; what the reference's node left is in {}: {how}",
+        work.data.join(&file).display()
+    );
+    match (given, name) {
+        (Some(found), _) => work.tell("reservoir_file", &found.place, &told),
+        (None, Some(name)) if !usual => work.tell("database.name", &name.place, &told),
+        _ => {}
+    }
 }
 
 /// Certificate and key, and how many may come.

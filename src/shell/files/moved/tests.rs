@@ -181,7 +181,9 @@ levels.DEFAULT = "warn"
     );
     let path = Path::new("/srv/node/new.toml");
     assert_eq!(config, Config::check_text(path, &toml, &set(&[])).unwrap());
-    assert_eq!(warnings, [""; 0]);
+    // What is pending is in a file of another name.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("line 7: database.name: "), "{warnings:?}");
 }
 
 #[test]
@@ -233,14 +235,37 @@ fn names_of_files_follow_the_chain_as_they_do_in_the_reference() {
         1,
     );
     let named = "chain = local\ndatabase { name = own }\n";
-    is(peers(named), "peers-bitmark.json", "own", 0);
+    is(peers(named), "peers-bitmark.json", "own", 1);
     let named = "chain = local\ndatabase { name = own }\npeer_file = p.json\n";
-    is(peers(named), "p.json", "own", 0);
+    is(peers(named), "p.json", "own", 1);
     let (_, warnings) = converted(&short("reservoir_file = r.json"));
     assert!(
         warnings[0].starts_with("line 4: reservoir_file: "),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn where_pending_records_are_is_told_with_the_option_that_reads_them() {
+    let told = |text: &str| {
+        let (_, warnings) = converted(&short(text));
+        let about = warnings.into_iter().find(|told| told.contains("pending"));
+        about.unwrap_or_default()
+    };
+    let own = told("reservoir_file = own.cache");
+    assert!(own.starts_with("line 4: reservoir_file: "), "{own}");
+    assert!(own.contains("is in /srv/node/own.cache: "), "{own}");
+    assert!(own.contains("--reservoir"), "{own}");
+    // The chain's name counts while the store has none of its own.
+    let of_chain = told("chain = local\nreservoir_file = own.cache");
+    assert!(of_chain.contains("/srv/node/reservoir-local.cache"), "{of_chain}");
+    assert!(!of_chain.contains("--reservoir"), "{of_chain}");
+    let named = told("chain = local\ndatabase { name = own }\n");
+    assert!(named.starts_with("line 5: database.name: "), "{named}");
+    assert!(named.contains("/srv/node/reservoir-bitmark.cache: "), "{named}");
+    assert!(named.contains("--reservoir"), "{named}");
+    assert_eq!(told("chain = local"), "");
+    assert_eq!(told("database { name = own }\n"), "");
 }
 
 #[test]
