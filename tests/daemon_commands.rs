@@ -912,8 +912,13 @@ fn a_converted_configuration_takes_the_place_of_no_file_unless_it_is_told_to() {
     let stderr = told(convert("node.conf", &["--force"]));
     assert!(stderr.contains("that is the file itself"), "{stderr}");
     assert_eq!(place.text("node.conf"), conf);
-    convert("node.toml", &["--force"]).success();
-    assert!(place.text("node.toml").contains("made from"));
+    for mode in [0o600, 0o666] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.path("node.toml"), permissions).unwrap();
+        convert("node.toml", &["--force"]).success();
+        assert!(place.text("node.toml").contains("made from"));
+        assert_eq!(place.mode("node.toml"), mode);
+    }
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 2);
 }
 
@@ -948,6 +953,26 @@ fn through_a_link_the_point_is_the_folder_of_the_link_and_curdir_that_of_the_fil
     program.assert().success();
     let directory = format!("data_directory = \"{}/etc\"", place.0.path().display());
     lines(&place.text("real/b.toml"), [directory, pidfile]);
+}
+
+#[test]
+fn only_a_regular_file_is_converted_or_included() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    assert!(made.unwrap().success());
+    let conf = format!(".include \"{}\"\n", place.path("pipe").display());
+    std::fs::write(place.path("node.conf"), conf).unwrap();
+    for (file, wanted) in [
+        ("pipe", "pipe: not a regular file"),
+        ("/dev/zero", "/dev/zero: not a regular file"),
+        ("node.conf", "line 1: "),
+    ] {
+        let mut program = place.program();
+        program.args(["config", "convert", file]);
+        let stderr = told(program.timeout(std::time::Duration::from_secs(60)).assert());
+        assert!(stderr.contains(wanted), "{stderr}");
+        assert!(stderr.contains("not a regular file"), "{stderr}");
+    }
 }
 
 #[test]
