@@ -241,8 +241,8 @@ fn keep(
     if chain.is_none() || rpc.is_none() {
         lines.push(format!(
             "give --chain and --rpc to commands, for network {:?} and address {:?} are not both of use here",
-            file.network.as_deref().unwrap_or_default(),
-            file.connect.as_deref().unwrap_or_default()
+            ucl::shortened(file.network.as_deref().unwrap_or_default()),
+            ucl::shortened(file.connect.as_deref().unwrap_or_default())
         ));
     }
     lines.extend(later(file, identity.as_deref()));

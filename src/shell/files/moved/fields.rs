@@ -239,7 +239,7 @@ impl<'d> Fields<'d> {
         for section in &self.sections {
             for entry in &section.0 {
                 self.taken.insert(&entry.key);
-                let name = self.key(&entry.key);
+                let name = self.key(&shortened(&entry.key));
                 let Some(node) = entry.nodes.first() else {
                     continue;
                 };

@@ -23,7 +23,7 @@ pub use node::node;
 pub use recorder::recorder;
 
 use super::config::ConfigError;
-use super::ucl::{Document, Place, Text};
+use super::ucl::{Document, Place, Text, shortened};
 use fields::{Fields, Found};
 use written::{Written, quoted};
 
@@ -216,6 +216,10 @@ impl<'o> Work<'o> {
         match T::try_from(found.value.value()) {
             Ok(_) => true,
             Err(what) => {
+                // It repeats the text, which may be something else altogether.
+                let text = found.value.value();
+                let short = shortened(&text);
+                let what = what.replace(&format!("{text:?}"), &format!("{short:?}"));
                 self.report.problem(whole, &found.place, &what);
                 false
             }
@@ -332,7 +336,7 @@ impl<'o> Work<'o> {
         let name = found.value.value().to_lowercase();
         if !["bitmark", "testing", "local"].contains(&name.as_str()) {
             let told =
-                format!("{name:?}: invalid chain; the reference has bitmark, testing and local");
+                format!("{:?}: invalid chain; the reference has bitmark, testing and local", shortened(&name));
             self.report.problem("chain", &found.place, &told);
         }
         self.out.set("chain", &quoted(&name), Some(&found.place));

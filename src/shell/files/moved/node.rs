@@ -4,7 +4,7 @@ use super::logging;
 use super::written::quoted;
 use super::{Converted, Fields, Found, Note, Origin, Work};
 use crate::shell::files::config::{Address, HexKey, ListenAddress, Nodes};
-use crate::shell::files::ucl::{Document, Place, Text};
+use crate::shell::files::ucl::{Document, Place, Text, shortened};
 
 /// Peers that both programs want before they synchronise.
 const PEERS_WANTED: usize = 3;
@@ -183,7 +183,8 @@ fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
         work.tell_frozen(&allow.key(key), &found);
         let text = found.value.value();
         let told = format!(
-            "{text:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets"
+            "{:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets",
+            shortened(&text)
         );
         work.tell(&allow.key(key), &found.place, &told);
     }
@@ -298,7 +299,7 @@ fn proofing(work: &mut Work<'_>, root: &mut Fields<'_>) {
         work.out.section("proofing.payment_address");
         let mut seen = Vec::new();
         for (name, found) in addresses.map(&mut work.report) {
-            let whole = addresses.key(&name);
+            let whole = addresses.key(&shortened(&name));
             let currency = match name.to_lowercase().as_str() {
                 "bitcoin" | "btc" => "bitcoin",
                 "litecoin" | "ltc" => "litecoin",

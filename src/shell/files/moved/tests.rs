@@ -455,6 +455,30 @@ fn what_has_to_be_there_and_is_not_is_an_error_with_key_and_line() {
 }
 
 #[test]
+fn no_more_than_the_beginning_of_what_has_no_place_is_told() {
+    let secret = "5eed".repeat(16);
+    for text in [
+        format!("{secret} = 1\n"),
+        format!("peering {{ {secret} = 1\n connect {{ address = 127.0.0.1:1; public_key = \"{secret}0\" }} }}\n"),
+        format!("peering {{ listen = {secret} }}\n"),
+        format!("chain = {secret}\n"),
+        format!("proofing {{ payment_address {{ {secret} = 1 }} }}\n"),
+        format!("client_rpc {{ listen = {secret} }}\n"),
+    ] {
+        for told in problems(&short(&text)) {
+            assert!(!told.contains(&secret[..21]), "{told}");
+        }
+    }
+    let (_, warnings) = converted(&short(&format!(
+        "https_rpc {{ allow {{ details = {secret} }} }}\nlogging {{ levels {{ main = {secret}\n {secret} = {secret}\n {secret} = info }} }}\n"
+    )));
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    for told in warnings {
+        assert!(!told.contains(&secret[..21]), "{told}");
+    }
+}
+
+#[test]
 fn a_node_with_few_peers_and_no_others_synchronises_here() {
     let connect = |key: &str| {
         format!(
