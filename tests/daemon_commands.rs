@@ -958,7 +958,9 @@ fn through_a_link_the_point_is_the_folder_of_the_link_and_curdir_that_of_the_fil
 #[test]
 fn only_a_regular_file_is_converted_or_included() {
     let place = Place::new();
-    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path("pipe"))
+        .status();
     assert!(made.unwrap().success());
     let conf = format!(".include \"{}\"\n", place.path("pipe").display());
     std::fs::write(place.path("node.conf"), conf).unwrap();

@@ -493,7 +493,9 @@ fn the_default_identity_is_kept_when_it_is_imported_after_another_one() {
     let settings = || std::fs::read_to_string(home.path("config/bitmark-cli/client.toml")).unwrap();
     let said = |only: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_bitmark-cli"));
-        program.args(["identity", "import", "--only", only]).arg(&file);
+        program
+            .args(["identity", "import", "--only", only])
+            .arg(&file);
         program.env("XDG_CONFIG_HOME", home.path("config"));
         program.env("BITMARK_PASSPHRASE", PHRASE);
         let assert = program.assert().success();
@@ -501,15 +503,24 @@ fn the_default_identity_is_kept_when_it_is_imported_after_another_one() {
     };
     let first = said("carol");
     assert!(!settings().contains("identity ="), "{}", settings());
-    assert!(first.contains("network local, node 127.0.0.1:2130"), "{first}");
+    assert!(
+        first.contains("network local, node 127.0.0.1:2130"),
+        "{first}"
+    );
     assert!(!first.contains(": identity"), "{first}");
-    assert!(first.contains("no identity signs by default: \"alice\""), "{first}");
+    assert!(
+        first.contains("no identity signs by default: \"alice\""),
+        "{first}"
+    );
     let before = settings();
     let second = said("alice");
     assert!(second.contains("client.toml: identity alice"), "{second}");
     assert_eq!(settings(), format!("identity = \"alice\"\n{before}"));
     let third = said("carol");
-    assert!(third.contains("settings are there already, and stay"), "{third}");
+    assert!(
+        third.contains("settings are there already, and stay"),
+        "{third}"
+    );
 }
 
 #[test]
@@ -518,9 +529,16 @@ fn an_identity_that_is_in_the_file_twice_is_told() {
     let one = of_reference("alice", &Secret::Seed(Seed::new(true, [1; 32])), PHRASE);
     let two = of_reference("alice", &Secret::Seed(Seed::new(true, [2; 32])), PHRASE);
     let file = home.write("old.conf", &[one, two].concat());
-    for more in [&["--only", "alice"][..], &["--only", "alice", "--name", "x"], &[]] {
+    for more in [
+        &["--only", "alice"][..],
+        &["--only", "alice", "--name", "x"],
+        &[],
+    ] {
         let stderr = told(import(&home, &file).args(more));
-        assert!(stderr.contains("\"alice\" is in the file twice"), "{stderr}");
+        assert!(
+            stderr.contains("\"alice\" is in the file twice"),
+            "{stderr}"
+        );
     }
 }
 

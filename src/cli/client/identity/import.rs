@@ -254,16 +254,28 @@ fn keep(
         ..Settings::default()
     };
     let kept: Vec<_> = [
-        settings.identity.as_ref().map(|name| format!("identity {name}")),
-        settings.identities.as_ref().map(|_| "folder of the identities".to_owned()),
-        settings.chain.as_ref().map(|chain| format!("network {chain}")),
+        settings
+            .identity
+            .as_ref()
+            .map(|name| format!("identity {name}")),
+        settings
+            .identities
+            .as_ref()
+            .map(|_| "folder of the identities".to_owned()),
+        settings
+            .chain
+            .as_ref()
+            .map(|chain| format!("network {chain}")),
         settings.rpc.as_ref().map(|rpc| format!("node {rpc}")),
     ]
     .into_iter()
     .flatten()
     .collect();
     if kept.is_empty() {
-        lines.insert(0, "no settings are kept: there is nothing for them".to_owned());
+        lines.insert(
+            0,
+            "no settings are kept: there is nothing for them".to_owned(),
+        );
         return Ok((Value::Null, lines.join("\n")));
     }
     settings.create(&path)?;
@@ -319,7 +331,12 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
     if let [first, second, ..] = &wanted[..]
         && args.only.len() == 1
     {
-        bail!("{}: {:?} is in the file twice, first in {}", second.place, second.name, first.place);
+        bail!(
+            "{}: {:?} is in the file twice, first in {}",
+            second.place,
+            second.name,
+            first.place
+        );
     }
     if args.name.is_some() && wanted.len() != 1 {
         bail!(

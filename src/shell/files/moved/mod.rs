@@ -335,8 +335,10 @@ impl<'o> Work<'o> {
         self.tell_frozen("chain", &found);
         let name = found.value.value().to_lowercase();
         if !["bitmark", "testing", "local"].contains(&name.as_str()) {
-            let told =
-                format!("{:?}: invalid chain; the reference has bitmark, testing and local", shortened(&name));
+            let told = format!(
+                "{:?}: invalid chain; the reference has bitmark, testing and local",
+                shortened(&name)
+            );
             self.report.problem("chain", &found.place, &told);
         }
         self.out.set("chain", &quoted(&name), Some(&found.place));

@@ -109,9 +109,9 @@ fn pending(
         Some(found) => found.value.value(),
         None => "reservoir-bitmark.cache".to_owned(),
     };
-    let usual = ["cache", "json"]
-        .into_iter()
-        .any(|end| file == format!("reservoir-{chain}.{end}") || file == format!("reservoir.{end}"));
+    let usual = ["cache", "json"].into_iter().any(|end| {
+        file == format!("reservoir-{chain}.{end}") || file == format!("reservoir.{end}")
+    });
     let how = if usual {
         "`bitmarkd import` finds it".to_owned()
     } else {

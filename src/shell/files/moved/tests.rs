@@ -183,7 +183,10 @@ levels.DEFAULT = "warn"
     assert_eq!(config, Config::check_text(path, &toml, &set(&[])).unwrap());
     // What is pending is in a file of another name.
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("line 7: database.name: "), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("line 7: database.name: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -258,11 +261,17 @@ fn where_pending_records_are_is_told_with_the_option_that_reads_them() {
     assert!(own.contains("--reservoir"), "{own}");
     // The chain's name counts while the store has none of its own.
     let of_chain = told("chain = local\nreservoir_file = own.cache");
-    assert!(of_chain.contains("/srv/node/reservoir-local.cache"), "{of_chain}");
+    assert!(
+        of_chain.contains("/srv/node/reservoir-local.cache"),
+        "{of_chain}"
+    );
     assert!(!of_chain.contains("--reservoir"), "{of_chain}");
     let named = told("chain = local\ndatabase { name = own }\n");
     assert!(named.starts_with("line 5: database.name: "), "{named}");
-    assert!(named.contains("/srv/node/reservoir-bitmark.cache: "), "{named}");
+    assert!(
+        named.contains("/srv/node/reservoir-bitmark.cache: "),
+        "{named}"
+    );
     assert!(named.contains("--reservoir"), "{named}");
     assert_eq!(told("chain = local"), "");
     assert_eq!(told("database { name = own }\n"), "");
@@ -427,7 +436,8 @@ fn keys_of_pages_count_in_their_own_letters_alone() {
 
 #[test]
 fn blanks_around_an_address_that_may_see_a_page_are_none_of_it() {
-    let text = short("https_rpc { allow { details = [\" 127.0.0.1\", \"${IP} \", \"${WIDE}\"] } }\n");
+    let text =
+        short("https_rpc { allow { details = [\" 127.0.0.1\", \"${IP} \", \"${WIDE}\"] } }\n");
     let variables = set(&["IP=10.0.0.1", "WIDE= 10.0.0.2 "]);
     let made = node(&read(&text, &variables), &origin(true)).unwrap();
     let line = "details = [\"127.0.0.1\", \"${IP}\", \"10.0.0.2\"]\n";
@@ -439,7 +449,9 @@ fn blanks_around_an_address_that_may_see_a_page_are_none_of_it() {
 
 #[test]
 fn what_has_to_be_there_and_is_not_is_an_error_with_key_and_line() {
-    let found = problems(&short("payment {\n use_discovery = yes\n discovery { }\n}\n"));
+    let found = problems(&short(
+        "payment {\n use_discovery = yes\n discovery { }\n}\n",
+    ));
     for key in ["sub_endpoint", "req_endpoint"] {
         let told = format!("line 6: payment.discovery.{key}: is not there, and has to be");
         assert!(found.contains(&told), "{found:?}");
@@ -450,7 +462,9 @@ fn what_has_to_be_there_and_is_not_is_an_error_with_key_and_line() {
     let told = |key: &str| format!("line 3: peering.{key}: is not there, and has to be");
     assert_eq!(found, ["private_key", "connect"].map(told));
     // A wrong one is told once.
-    let found = problems(&short("peering { connect { public_key = 1.5\n address = 127.0.0.1:1 } }\n"));
+    let found = problems(&short(
+        "peering { connect { public_key = 1.5\n address = 127.0.0.1:1 } }\n",
+    ));
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
@@ -459,7 +473,9 @@ fn no_more_than_the_beginning_of_what_has_no_place_is_told() {
     let secret = "5eed".repeat(16);
     for text in [
         format!("{secret} = 1\n"),
-        format!("peering {{ {secret} = 1\n connect {{ address = 127.0.0.1:1; public_key = \"{secret}0\" }} }}\n"),
+        format!(
+            "peering {{ {secret} = 1\n connect {{ address = 127.0.0.1:1; public_key = \"{secret}0\" }} }}\n"
+        ),
         format!("peering {{ listen = {secret} }}\n"),
         format!("chain = {secret}\n"),
         format!("proofing {{ payment_address {{ {secret} = 1 }} }}\n"),
@@ -530,7 +546,14 @@ fn variables_stay_variables_where_a_start_can_set_them() {
 #[test]
 fn wherever_a_variable_does_not_stay_one_it_is_told() {
     let variables = set(&[
-        "CHAIN=local", "NUMBER=7", "YES=true", "LEVEL=debug", "DOT=.", "NONE=", "STORE=bitmark", "a-b=k",
+        "CHAIN=local",
+        "NUMBER=7",
+        "YES=true",
+        "LEVEL=debug",
+        "DOT=.",
+        "NONE=",
+        "STORE=bitmark",
+        "a-b=k",
     ]);
     let text = "data_directory = \"${DOT}\"\nnodes = none\nchain = \"${CHAIN}\"\npidfile = \"${NONE}\"\ndatabase { name = \"${STORE}\" }\nclient_rpc {\n maximum_connections = \"${NUMBER}\"\n announce = \"${NONE}\"\n certificate = \"${a-b}\"\n}\npeering { listen = 127.0.0.1:1\n prefer_ipv6 = \"${YES}\" }\nlogging { levels { DEFAULT = \"${LEVEL}\"\n main = \"${LEVEL}\" } }\n";
     let made = node(&read(text, &variables), &origin(true)).unwrap();
@@ -622,10 +645,7 @@ fn the_clients_file_is_read_with_all_its_identities() {
     let text = "identity { nome = a }\n";
     let problems = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]);
     let problem = problems.unwrap_err()[0].to_string();
-    assert!(
-        problem == "line 1: identity: an unknown key",
-        "{problem}"
-    );
+    assert!(problem == "line 1: identity: an unknown key", "{problem}");
 }
 
 #[test]

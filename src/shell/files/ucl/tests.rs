@@ -206,7 +206,10 @@ fn without_braces_the_first_name_counts_that_the_text_begins_with() {
     let expected = ["\"two\"", "\"twoD\"", "\"three\""];
     assert_eq!(found(&[("ABC", "two"), ("AB", "one")]), expected);
     // A value that is set again stays at its place.
-    let again = with(&format!(".set(var=AB) \"ABC\"\n{text}"), &[("AB", "one"), ("ABC", "two")]);
+    let again = with(
+        &format!(".set(var=AB) \"ABC\"\n{text}"),
+        &[("AB", "one"), ("ABC", "two")],
+    );
     assert_eq!(values(&again.unwrap(), "x"), ["\"twoC\""]);
 }
 
