@@ -912,9 +912,69 @@ fn a_converted_configuration_takes_the_place_of_no_file_unless_it_is_told_to() {
     let stderr = told(convert("node.conf", &["--force"]));
     assert!(stderr.contains("that is the file itself"), "{stderr}");
     assert_eq!(place.text("node.conf"), conf);
-    convert("node.toml", &["--force"]).success();
-    assert!(place.text("node.toml").contains("made from"));
+    for mode in [0o600, 0o666] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.path("node.toml"), permissions).unwrap();
+        convert("node.toml", &["--force"]).success();
+        assert!(place.text("node.toml").contains("made from"));
+        assert_eq!(place.mode("node.toml"), mode);
+    }
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn through_a_link_the_point_is_the_folder_of_the_link_and_curdir_that_of_the_file() {
+    let place = Place::new();
+    let whole = place.0.path().canonicalize().unwrap();
+    for folder in ["etc", "real"] {
+        std::fs::create_dir(place.path(folder)).unwrap();
+    }
+    let conf = "data_directory = \".\"\nnodes = none\npidfile = \"${CURDIR}/p\"\npeering { listen = 127.0.0.1:1 }\n";
+    std::fs::write(place.path("real/node.conf"), conf).unwrap();
+    std::os::unix::fs::symlink("../real/node.conf", place.path("etc/b.conf")).unwrap();
+    let mut program = place.program();
+    program.args(["config", "convert", "real/../etc/b.conf"]);
+    let text = out(&program.assert().success());
+    let lines = |text: &str, wanted: [String; 2]| {
+        for line in wanted {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    };
+    let pidfile = format!("pidfile = \"{}/real/p\"", whole.display());
+    let directory = format!("data_directory = \"{}/etc\"", place.0.path().display());
+    lines(&text, [directory, pidfile.clone()]);
+    let mut program = place.program();
+    program.args(["config", "convert", "etc/b.conf", "--output", "etc/b.toml"]);
+    program.assert().success();
+    let directory = "data_directory = \".\"".to_owned();
+    lines(&place.text("etc/b.toml"), [directory, pidfile.clone()]);
+    let mut program = place.program();
+    program.args(["config", "convert", "etc/b.conf", "--output", "real/b.toml"]);
+    program.assert().success();
+    let directory = format!("data_directory = \"{}/etc\"", place.0.path().display());
+    lines(&place.text("real/b.toml"), [directory, pidfile]);
+}
+
+#[test]
+fn only_a_regular_file_is_converted_or_included() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let conf = format!(".include \"{}\"\n", place.path("pipe").display());
+    std::fs::write(place.path("node.conf"), conf).unwrap();
+    for (file, wanted) in [
+        ("pipe", "pipe: not a regular file"),
+        ("/dev/zero", "/dev/zero: not a regular file"),
+        ("node.conf", "line 1: "),
+    ] {
+        let mut program = place.program();
+        program.args(["config", "convert", file]);
+        let stderr = told(program.timeout(std::time::Duration::from_secs(60)).assert());
+        assert!(stderr.contains(wanted), "{stderr}");
+        assert!(stderr.contains("not a regular file"), "{stderr}");
+    }
 }
 
 #[test]

@@ -481,6 +481,68 @@ fn an_import_is_whole_or_changes_nothing() {
 }
 
 #[test]
+fn the_default_identity_is_kept_when_it_is_imported_after_another_one() {
+    let home = Home::new();
+    let secret = |number| Secret::Seed(Seed::new(true, [number; 32]));
+    let text = format!(
+        "default_identity = \"alice\"\nnetwork = \"local\"\nconnect = \"127.0.0.1:2130\"\n{}{}",
+        of_reference("alice", &secret(1), PHRASE),
+        of_reference("carol", &secret(2), PHRASE),
+    );
+    let file = home.write("old.conf", &text);
+    let settings = || std::fs::read_to_string(home.path("config/bitmark-cli/client.toml")).unwrap();
+    let said = |only: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bitmark-cli"));
+        program
+            .args(["identity", "import", "--only", only])
+            .arg(&file);
+        program.env("XDG_CONFIG_HOME", home.path("config"));
+        program.env("BITMARK_PASSPHRASE", PHRASE);
+        let assert = program.assert().success();
+        String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+    };
+    let first = said("carol");
+    assert!(!settings().contains("identity ="), "{}", settings());
+    assert!(
+        first.contains("network local, node 127.0.0.1:2130"),
+        "{first}"
+    );
+    assert!(!first.contains(": identity"), "{first}");
+    assert!(
+        first.contains("no identity signs by default: \"alice\""),
+        "{first}"
+    );
+    let before = settings();
+    let second = said("alice");
+    assert!(second.contains("client.toml: identity alice"), "{second}");
+    assert_eq!(settings(), format!("identity = \"alice\"\n{before}"));
+    let third = said("carol");
+    assert!(
+        third.contains("settings are there already, and stay"),
+        "{third}"
+    );
+}
+
+#[test]
+fn an_identity_that_is_in_the_file_twice_is_told() {
+    let home = Home::new();
+    let one = of_reference("alice", &Secret::Seed(Seed::new(true, [1; 32])), PHRASE);
+    let two = of_reference("alice", &Secret::Seed(Seed::new(true, [2; 32])), PHRASE);
+    let file = home.write("old.conf", &[one, two].concat());
+    for more in [
+        &["--only", "alice"][..],
+        &["--only", "alice", "--name", "x"],
+        &[],
+    ] {
+        let stderr = told(import(&home, &file).args(more));
+        assert!(
+            stderr.contains("\"alice\" is in the file twice"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
 fn names_that_are_taken_or_none_of_ours_are_imported_under_another_one() {
     let home = Home::new();
     let secret = Secret::Seed(Seed::new(true, [9; 32]));
@@ -525,7 +587,7 @@ fn a_file_that_is_no_configuration_of_the_references_client_is_told_with_its_lin
         ("a \"b\" c\n", "line 1: "),
         (
             "\nidentity { name = a; size = 1 }",
-            "line 2: identity.size: unknown",
+            "line 2: identity: an unknown key",
         ),
         (&whole.replace("of old", "\"of\" old"), "a quote without"),
         (

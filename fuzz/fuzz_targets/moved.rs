@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use bitmarkd::shell::files::config::{Config, Variables};
+use bitmarkd::shell::files::config::{Config, ConfigError, RecorderConfig, Variables};
 use bitmarkd::shell::files::moved::{self, Origin};
 use bitmarkd::shell::files::ucl::{self, FILE_MAX, Input};
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let input = Input {
         path,
-        variables: variables.values(),
+        variables: &variables.values(),
         open: &mut open,
     };
     let document = match ucl::read(bytes, input) {
@@ -36,8 +36,17 @@ fuzz_target!(|bytes: &[u8]| {
         same_folder: true,
         working_directory: "/work".into(),
     };
-    let _ = moved::client(&document);
-    let _ = moved::recorder(&document, &origin);
+    let _ = moved::client(&document, &[]);
+    let _ = moved::client(&document, &["a".to_owned()]);
+    if let Ok(converted) = moved::recorder(&document, &origin) {
+        let made = RecorderConfig::check_text(path, &converted.text, &variables);
+        let made = made.map(|_| ()).or_else(|error| match error {
+            // What values mean together is told with the lines of the file.
+            ConfigError::Check { .. } => Ok(()),
+            error => Err(error),
+        });
+        made.unwrap_or_else(|error| panic!("{error}\n{}", converted.text));
+    }
     if let Ok(converted) = moved::node(&document, &origin) {
         // What comes out is TOML with keys that ours has.
         let made = Config::parse("made", &converted.text, &variables);

@@ -2,8 +2,9 @@
 //! what it includes, and writes one new file, which our own reader has read before. Overwrites none
 //! unless it is told to; changes nothing of the reference's.
 
-use std::fs::File;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -81,12 +82,18 @@ impl Program {
     }
 }
 
-/// A file of the reference's, no longer than one can be.
+/// A regular file of the reference's, no longer than one can be.
 pub fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    // Nobody need be at the other end of a pipe.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -120,7 +127,10 @@ fn folder_of(path: &Path) -> anyhow::Result<PathBuf> {
 pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow::Result<()> {
     let ConfigCommand::Convert(args) = command;
     let name = || args.file.display().to_string();
-    let file = args.file.canonicalize().with_context(name)?;
+    // The reference's program takes "." from the name as it is given, and ${CURDIR} from where
+    // links lead to.
+    let named = moved::clean(&std::path::absolute(&args.file).with_context(name)?);
+    let file = named.canonicalize().with_context(name)?;
     let bytes = bounded(&file).with_context(name)?;
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -144,18 +154,19 @@ pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow:
             let name = output.file_name().context("--output: name a file")?;
             folder_of(output)?.join(name)
         }
-        None => file.with_extension("toml"),
+        None => named.with_extension("toml"),
     };
+    let folder = folder_of(&named)?;
     let origin = Origin {
-        same_folder: args.output.is_some() && target.parent() == file.parent(),
-        file: file.clone(),
+        same_folder: args.output.is_some() && target.parent() == Some(&folder),
+        file: named,
         working_directory: std::env::current_dir().context("the working directory")?,
     };
     let document = ucl::read(
         &bytes,
         ucl::Input {
             path: &file,
-            variables: variables.values(),
+            variables: &variables.values(),
             open: &mut |name| {
                 let path = name.canonicalize()?;
                 let bytes = bounded(&path)?;
@@ -200,10 +211,20 @@ fn write(args: &Args, text: &str) -> anyhow::Result<()> {
         outln!("{}", text.trim_end());
         return Ok(());
     };
-    let written = if args.force {
-        atomic::replace(output, text.as_bytes(), MODE)
-    } else {
-        atomic::create(output, text.as_bytes(), MODE)
+    let name = || output.display().to_string();
+    // Where a link leads to, so that it stays one.
+    let old = output.canonicalize().ok().filter(|_| args.force);
+    let Some(old) = old else {
+        let written = if args.force {
+            atomic::replace(output, text.as_bytes(), MODE)
+        } else {
+            atomic::create(output, text.as_bytes(), MODE)
+        };
+        return written.with_context(name);
     };
-    written.with_context(|| output.display().to_string())
+    let permissions = std::fs::metadata(&old).with_context(name)?.permissions();
+    let mode = permissions.mode() & 0o777;
+    atomic::replace(&old, text.as_bytes(), mode).with_context(name)?;
+    // What the umask took away comes back.
+    std::fs::set_permissions(&old, Permissions::from_mode(mode)).with_context(name)
 }

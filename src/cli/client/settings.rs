@@ -82,6 +82,24 @@ impl Settings {
     }
 }
 
+/// Writes down who signs, in settings that name nobody. All else in the file stays as it is.
+///
+/// # Errors
+/// They name somebody, are damaged, or cannot be written; the old file is untouched then.
+pub fn add_identity(path: &Path, name: &str) -> anyhow::Result<()> {
+    let place = || path.display().to_string();
+    // Where a link leads to, so that it stays one.
+    let whole = path.canonicalize().with_context(place)?;
+    let old = std::fs::read_to_string(&whole).with_context(place)?;
+    let line = Settings {
+        identity: Some(name.to_owned()),
+        ..Settings::default()
+    };
+    let text = toml::to_string(&line)? + &old;
+    toml::from_str::<Settings>(&text).with_context(place)?;
+    atomic::replace(&whole, text.as_bytes(), 0o600).with_context(place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +117,11 @@ mod tests {
         settings.create(&path).unwrap();
         assert_eq!(Settings::read(&path).unwrap(), settings);
         assert!(settings.create(&path).is_err());
+        assert!(add_identity(&path, "ann").is_err());
+        std::fs::write(&path, "# mine\nchain = \"local\"").unwrap();
+        add_identity(&path, "ann").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "identity = \"ann\"\n# mine\nchain = \"local\"");
         std::fs::write(&path, "nonsense = 1\n").unwrap();
         let error = format!("{:#}", Settings::read(&path).unwrap_err());
         assert!(error.contains("nonsense"), "{error}");

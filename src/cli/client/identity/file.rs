@@ -3,6 +3,7 @@
 //! A new one never takes the place of another. One that is sealed anew is put in place whole, so
 //! that the old one or the new one is there, whatever happens.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -148,8 +149,14 @@ impl File {
 
     /// Writes it where nothing is yet.
     pub(super) fn create(&self, path: &Path) -> anyhow::Result<()> {
-        atomic::create(path, self.text()?.as_bytes(), MODE)
-            .with_context(|| format!("{}: {KEPT}", path.display()))
+        atomic::create(path, self.text()?.as_bytes(), MODE).map_err(|error| {
+            let place = path.display();
+            let told = match error.kind() {
+                ErrorKind::AlreadyExists => format!("{place}: {KEPT}"),
+                _ => format!("{place}: it cannot be written"),
+            };
+            anyhow::Error::new(error).context(told)
+        })
     }
 
     /// Puts it in the place of the old one.
@@ -231,6 +238,20 @@ mod tests {
             again.private_key.unwrap().salt,
             read.private_key.unwrap().salt
         );
+    }
+
+    #[test]
+    fn another_name_is_wanted_only_where_a_file_is_there_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = Secret::Seed(Seed::new(true, [1; 32]));
+        let file = File::seal("a", None, &secret, "phrase").unwrap();
+        let told = |path: &Path| format!("{:#}", file.create(path).unwrap_err());
+        let path = folder.path().join("a.json");
+        file.create(&path).unwrap();
+        assert!(told(&path).contains("choose another name"));
+        let told = told(&path.join("b.json"));
+        assert!(told.contains("it cannot be written: "), "{told}");
+        assert!(!told.contains("another name"), "{told}");
     }
 
     #[test]

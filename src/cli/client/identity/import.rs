@@ -56,17 +56,16 @@ enum Found<'f> {
 }
 
 /// The reference's file.
-fn read(path: &Path) -> anyhow::Result<ClientFile> {
+fn read(path: &Path, only: &[String]) -> anyhow::Result<ClientFile> {
     let place = || path.display().to_string();
     let bytes = Zeroizing::new(convert::bounded(path).with_context(place)?);
-    let whole = path.canonicalize().with_context(place)?;
-    let document = ucl::read_alone(&bytes, &whole).map_err(|error| {
+    let document = ucl::read_alone(&bytes).map_err(|error| {
         anyhow!(
             "{}: {error}; this is no configuration of the reference's client, or a name or description in it has a quote without a \\ before it",
             place()
         )
     })?;
-    let file = moved::client(&document).map_err(|problems| {
+    let file = moved::client(&document, only).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{}:\n  {}", place(), problems.join("\n  "))
     })?;
@@ -217,7 +216,8 @@ fn chain_of(network: Option<&str>) -> Option<&'static str> {
     }
 }
 
-/// Keeps node and identity as `setup` does, unless something is kept; tells what it did.
+/// Keeps node and identity as `setup` does, unless something is kept; an identity is added where
+/// none is kept. Tells what it did.
 fn keep(
     file: &ClientFile,
     identity: Option<String>,
@@ -230,22 +230,22 @@ fn keep(
         ));
     };
     if path.symlink_metadata().is_ok() {
-        let told = format!("settings are there already, and stay: {}", path.display());
-        return Ok((Value::Null, told));
+        return add(file, identity, place, &path);
     }
     let chain = chain_of(file.network.as_deref());
     let rpc = file
         .connect
         .clone()
         .filter(|text| setup::address(text).is_ok());
-    let mut told = format!("node and identity are in {}", path.display());
+    let mut lines = Vec::new();
     if chain.is_none() || rpc.is_none() {
-        told = format!(
-            "{told}; give --chain and --rpc to commands, for network {:?} and address {:?} are not taken over",
-            file.network.as_deref().unwrap_or_default(),
-            file.connect.as_deref().unwrap_or_default()
-        );
+        lines.push(format!(
+            "give --chain and --rpc to commands, for network {:?} and address {:?} are not both of use here",
+            ucl::shortened(file.network.as_deref().unwrap_or_default()),
+            ucl::shortened(file.connect.as_deref().unwrap_or_default())
+        ));
     }
+    lines.extend(later(file, identity.as_deref()));
     let settings = Settings {
         identity,
         identities: place.named_folder()?,
@@ -253,13 +253,91 @@ fn keep(
         rpc: rpc.filter(|_| chain.is_some()),
         ..Settings::default()
     };
+    let kept: Vec<_> = [
+        settings
+            .identity
+            .as_ref()
+            .map(|name| format!("identity {name}")),
+        settings
+            .identities
+            .as_ref()
+            .map(|_| "folder of the identities".to_owned()),
+        settings
+            .chain
+            .as_ref()
+            .map(|chain| format!("network {chain}")),
+        settings.rpc.as_ref().map(|rpc| format!("node {rpc}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if kept.is_empty() {
+        lines.insert(
+            0,
+            "no settings are kept: there is nothing for them".to_owned(),
+        );
+        return Ok((Value::Null, lines.join("\n")));
+    }
     settings.create(&path)?;
+    let told = format!("kept in {}: {}", path.display(), kept.join(", "));
+    lines.insert(0, told);
+    Ok((json!(path), lines.join("\n")))
+}
+
+/// That the default identity of the file is not kept, and what keeps it.
+fn later(file: &ClientFile, identity: Option<&str>) -> Option<String> {
+    let default = file.default_identity.as_deref();
+    let default = default.filter(|_| identity.is_none())?;
+    Some(format!(
+        "no identity signs by default: {default:?} is the one of the file, and becomes the default when it is imported"
+    ))
+}
+
+/// Settings that are there stay, and get the default identity if they have none.
+fn add(
+    file: &ClientFile,
+    identity: Option<String>,
+    place: &Place,
+    path: &Path,
+) -> anyhow::Result<(Value, String)> {
+    let stay = format!("settings are there already, and stay: {}", path.display());
+    let settings = Settings::read(path)?;
+    if settings.identity.is_some() {
+        return Ok((Value::Null, stay));
+    }
+    let Some(identity) = identity else {
+        let lines = [Some(stay), later(file, None)];
+        let lines: Vec<_> = lines.into_iter().flatten().collect();
+        return Ok((Value::Null, lines.join("\n")));
+    };
+    // Commands look for it where the settings say.
+    if let Some(folder) = place.named_folder()?
+        && settings.identities.as_ref() != Some(&folder)
+    {
+        let told = format!(
+            "{stay}\nno identity signs by default: {} is not in the folder that they name",
+            identity
+        );
+        return Ok((Value::Null, told));
+    }
+    settings::add_identity(path, &identity)?;
+    let told = format!("kept in {}: identity {identity}", path.display());
     Ok((json!(path), told))
 }
 
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
-    let file = read(&args.file)?;
+    let file = read(&args.file, &args.only)?;
     let wanted = chosen(&file, &args.only)?;
+    if let [first, second, ..] = &wanted[..]
+        && args.only.len() == 1
+    {
+        bail!(
+            "{}: {:?} is in the file twice, first in {}",
+            second.place,
+            second.name,
+            first.place
+        );
+    }
     if args.name.is_some() && wanted.len() != 1 {
         bail!(
             "--name is for one identity, and there are {}; choose with --only NAME",

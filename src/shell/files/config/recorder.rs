@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Address, ChainName, HexKey};
-use super::{ConfigError, Logging, Variables, check, parse, paths, read};
+use super::{ConfigError, Levels, Logging, Variables, check, parse, paths, read};
 
 /// The whole configuration of a miner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct RecorderConfig {
     /// The nodes worked for.
     pub peering: RecorderPeering,
     /// The log.
-    #[serde(default = "log_of_recorder")]
+    #[serde(default = "log_of_recorder", with = "LogOfRecorder")]
     pub logging: Logging,
 }
 
@@ -63,6 +63,18 @@ fn log_of_recorder() -> Logging {
     }
 }
 
+/// `[logging]`: the node's, with a file of another name where none is given.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Logging", default = "log_of_recorder", deny_unknown_fields)]
+struct LogOfRecorder {
+    directory: PathBuf,
+    file: String,
+    size: u64,
+    count: usize,
+    console: bool,
+    levels: Levels,
+}
+
 impl RecorderConfig {
     /// Reads and checks a file. All names of files in the result are absolute.
     ///
@@ -96,9 +108,6 @@ impl RecorderConfig {
         config.pidfile.as_mut().map(absolute);
         absolute(&mut config.peering.public_key);
         absolute(&mut config.peering.private_key);
-        if config.logging.file == Logging::default().file {
-            LOG_FILE.clone_into(&mut config.logging.file);
-        }
         paths::resolve_logging(&mut config.logging, &base);
         check::check_logging(&config.logging, &mut problems);
         if config.threads == Some(0) {

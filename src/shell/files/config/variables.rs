@@ -1,5 +1,5 @@
 //! `${NAME}` in a configuration file: what `--set NAME=VALUE` gave, and every environment variable
-//! X as `ENV_X` (`proto/rpc.md`, section 6).
+//! X as `ENV_X` (`proto/rpc.md`, section 6), without blanks at its ends, as in the reference.
 //!
 //! Values go in as text, `"` and `\` escaped, so they belong into double quotes or are numbers.
 //! Lines that are comments are left alone. The macros of the reference are not there.
@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 
 /// The variables of one start.
 #[derive(Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    /// Their names, each once, as they were given.
+    order: Vec<String>,
+}
 
 impl std::fmt::Debug for Variables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(&self.order).finish()
     }
 }
 
@@ -25,25 +29,36 @@ impl Variables {
         set: &[String],
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, String> {
-        let mut values: BTreeMap<String, String> = environment
-            .into_iter()
-            .map(|(name, value)| (format!("ENV_{name}"), value))
-            .collect();
+        let mut variables = Self::default();
+        for (name, value) in environment {
+            variables.put(format!("ENV_{}", name.trim()), value.trim().to_owned());
+        }
         for text in set {
             match text.split_once('=') {
                 Some((name, value)) if !name.is_empty() => {
-                    values.insert(name.to_owned(), value.to_owned());
+                    variables.put(name.to_owned(), value.to_owned());
                 }
                 _ => return Err(format!("--set {text:?}: expected NAME=VALUE")),
             }
         }
-        Ok(Self(values))
+        Ok(variables)
     }
 
-    /// All of them, those of the environment as `ENV_X`.
+    fn put(&mut self, name: String, value: String) {
+        if self.values.insert(name.clone(), value).is_none() {
+            self.order.push(name);
+        }
+    }
+
+    /// All of them with their values, those of the environment as `ENV_X`, in the order in which
+    /// they were given.
     #[must_use]
-    pub const fn values(&self) -> &BTreeMap<String, String> {
-        &self.0
+    pub fn values(&self) -> Vec<(&str, &str)> {
+        let value = |name| self.values.get(name).map(String::as_str);
+        let pairs = self.order.iter();
+        pairs
+            .filter_map(|name| Some((name.as_str(), value(name)?)))
+            .collect()
     }
 
     /// Puts the values in.
@@ -70,7 +85,7 @@ impl Variables {
                 .split_once('}')
                 .ok_or_else(|| "${ without }".to_owned())?;
             let value = self
-                .0
+                .values
                 .get(name)
                 .ok_or_else(|| format!("${{{name}}} is not set; use --set {name}=VALUE"))?;
             if value.contains(char::is_control) {
@@ -90,7 +105,8 @@ mod tests {
     use super::*;
 
     fn variables() -> Variables {
-        let environment = [("HOME".to_owned(), "/h\"o".to_owned())];
+        // Blanks around a value of the environment are none of it.
+        let environment = [("HOME".to_owned(), " /h\"o\n".to_owned())];
         Variables::new(&["PORT=2136".to_owned(), "E=a=b".to_owned()], environment).unwrap()
     }
 
@@ -99,6 +115,15 @@ mod tests {
         let text = "# ${X}\na = ${PORT}\nb = \"${ENV_HOME}/${E}\"\n";
         let expected = "# ${X}\na = 2136\nb = \"/h\\\"o/a=b\"\n";
         assert_eq!(variables().apply(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn they_keep_the_order_in_which_they_were_given() {
+        let environment = ["B", "A"].map(|name| (name.to_owned(), "1".to_owned()));
+        let set = ["ENV_B=3", "C=2"].map(str::to_owned);
+        let variables = Variables::new(&set, environment).unwrap();
+        let expected = [("ENV_B", "3"), ("ENV_A", "1"), ("C", "2")];
+        assert_eq!(variables.values(), expected);
     }
 
     #[test]

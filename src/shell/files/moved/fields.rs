@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
-use crate::shell::files::ucl::{Entry, Node, Piece, Place, Section, Text, Value};
+use super::written::is_name;
+use crate::shell::files::ucl::{Entry, Node, Piece, Place, Section, Text, Value, shortened};
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(super) struct Found<T> {
 pub(super) struct Fields<'d> {
     /// The name, empty for the whole.
     name: String,
+    /// Where the last of them stands.
+    place: Place,
     sections: Vec<&'d Section>,
     taken: BTreeSet<&'d str>,
 }
@@ -26,9 +29,18 @@ impl<'d> Fields<'d> {
     pub(super) fn new(root: &'d Section) -> Self {
         Self {
             name: String::new(),
+            place: Place {
+                file: None,
+                line: 1,
+            },
             sections: vec![root],
             taken: BTreeSet::new(),
         }
+    }
+
+    /// Where the section stands, for what is not in it.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// A key with the names of its sections.
@@ -59,6 +71,11 @@ impl<'d> Fields<'d> {
         found
     }
 
+    /// Whether it is there at all.
+    pub(super) fn has(&mut self, key: &str) -> bool {
+        !self.entries(key).is_empty()
+    }
+
     /// The value that counts.
     fn last(&mut self, key: &str) -> Option<&'d Node> {
         self.entries(key).last()?.nodes.last()
@@ -67,6 +84,15 @@ impl<'d> Fields<'d> {
     pub(super) fn text(&mut self, key: &str, report: &mut Report) -> Option<Found<Text>> {
         let node = self.last(key)?;
         text_of(&self.key(key), node, report)
+    }
+
+    /// A text as it stands there, variables and all.
+    pub(super) fn plain_text(&mut self, key: &str, report: &mut Report) -> Option<Found<Text>> {
+        let node = self.last(key)?;
+        let name = self.key(key);
+        let value = text_or_problem(&name, node, report)?;
+        let place = node.place.clone();
+        Some(Found { place, value })
     }
 
     pub(super) fn integer(&mut self, key: &str, report: &mut Report) -> Option<Found<i64>> {
@@ -79,7 +105,10 @@ impl<'d> Fields<'d> {
         let value = match &node.value {
             Value::Integer(number) => Some(*number),
             Value::Float(number) => Some(*number as i64),
-            Value::Text(text) => integer_of(text.value().trim()),
+            Value::Text(text) => {
+                report.frozen(&name, &node.place, text);
+                integer_of(text.value().trim())
+            }
             _ => None,
         };
         if value.is_none() {
@@ -94,11 +123,14 @@ impl<'d> Fields<'d> {
         let name = self.key(key);
         let value = match &node.value {
             Value::Boolean(value) => Some(*value),
-            Value::Text(text) => match text.value().as_str() {
-                "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-                "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-                _ => None,
-            },
+            Value::Text(text) => {
+                report.frozen(&name, &node.place, text);
+                match text.value().as_str() {
+                    "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+                    "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+                    _ => None,
+                }
+            }
             Value::Integer(_) | Value::Float(_) => {
                 let told = "a number: the reference takes each for false, so it is false here; write true or false";
                 report.warning(&name, &node.place, told);
@@ -125,16 +157,50 @@ impl<'d> Fields<'d> {
         )
     }
 
+    /// The same of a key that counts as it is written alone.
+    pub(super) fn exact_list(
+        &mut self,
+        key: &'d str,
+        report: &mut Report,
+    ) -> Option<Vec<Found<Text>>> {
+        self.taken.insert(key);
+        let mut all = self.sections.iter().flat_map(|section| &section.0);
+        let entry = all.rfind(|entry| entry.key == key)?;
+        let name = self.key(key);
+        let texts = nodes_of(&name, entry, report).into_iter();
+        let texts = texts.filter_map(|node| text_of(&name, node, report));
+        Some(texts.collect())
+    }
+
+    /// Keys that are `key` but for the case of letters.
+    pub(super) fn other_spellings(&mut self, key: &str) -> Vec<(String, Place)> {
+        let mut found = Vec::new();
+        for entry in self.sections.iter().flat_map(|section| &section.0) {
+            if entry.key != key && entry.key.eq_ignore_ascii_case(key) {
+                self.taken.insert(&entry.key);
+                let place = entry.nodes.first().map(|node| node.place.clone());
+                found.extend(place.map(|place| (entry.key.clone(), place)));
+            }
+        }
+        found
+    }
+
     /// The sections of this name, put together.
     pub(super) fn section(&mut self, key: &str, report: &mut Report) -> Option<Fields<'d>> {
         let name = self.key(key);
         let entries = self.entries(key);
         let nodes = entries.iter().flat_map(|entry| &entry.nodes);
-        let sections: Vec<_> = nodes
-            .filter_map(|node| section_of(&name, node, report))
-            .collect();
-        (!sections.is_empty()).then(|| Fields {
+        let mut place = None;
+        let mut sections = Vec::new();
+        for node in nodes {
+            if let Some(section) = section_of(&name, node, report) {
+                place = Some(node.place.clone());
+                sections.push(section);
+            }
+        }
+        Some(Fields {
             name,
+            place: place?,
             sections,
             taken: BTreeSet::new(),
         })
@@ -149,19 +215,19 @@ impl<'d> Fields<'d> {
     }
 
     /// Each section of this name, one beside the other.
-    pub(super) fn each(&mut self, key: &str, report: &mut Report) -> Vec<(Place, Fields<'d>)> {
+    pub(super) fn each(&mut self, key: &str, report: &mut Report) -> Vec<Fields<'d>> {
         let name = self.key(key);
         let Some(entry) = self.entries(key).last().copied() else {
             return Vec::new();
         };
         let nodes = nodes_of(&name, entry, report);
         let each = nodes.into_iter().filter_map(|node| {
-            let fields = Fields {
+            Some(Fields {
                 name: name.clone(),
+                place: node.place.clone(),
                 sections: vec![section_of(&name, node, report)?],
                 taken: BTreeSet::new(),
-            };
-            Some((node.place.clone(), fields))
+            })
         });
         each.collect()
     }
@@ -173,7 +239,7 @@ impl<'d> Fields<'d> {
         for section in &self.sections {
             for entry in &section.0 {
                 self.taken.insert(&entry.key);
-                let name = self.key(&entry.key);
+                let name = self.key(&shortened(&entry.key));
                 let Some(node) = entry.nodes.first() else {
                     continue;
                 };
@@ -191,14 +257,28 @@ impl<'d> Fields<'d> {
 
     /// What nobody took is an error.
     pub(super) fn finish(&self, report: &mut Report) {
-        for entry in self.sections.iter().flat_map(|section| &section.0) {
-            if !self.taken.contains(entry.key.as_str())
-                && let Some(node) = entry.nodes.first()
-            {
-                let told = "unknown; the reference's program passes over it: take it out";
-                report.problem(&self.key(&entry.key), &node.place, told);
-            }
+        for (key, place) in self.unknown() {
+            let told = "unknown; the reference's program passes over it: take it out";
+            report.problem(&self.key(&shortened(key)), place, told);
         }
+    }
+
+    /// The same where the key may be a secret.
+    pub(super) fn finish_unnamed(&self, report: &mut Report) {
+        for (_, place) in self.unknown() {
+            let name = if self.name.is_empty() {
+                "the file"
+            } else {
+                &self.name
+            };
+            report.problem(name, place, "an unknown key");
+        }
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = (&'d str, &'d Place)> {
+        let all = self.sections.iter().flat_map(|section| &section.0);
+        let unknown = all.filter(|entry| !self.taken.contains(entry.key.as_str()));
+        unknown.filter_map(|entry| Some((entry.key.as_str(), &entry.nodes.first()?.place)))
     }
 }
 
@@ -229,21 +309,34 @@ fn nodes_of<'d>(name: &str, entry: &'d Entry, report: &mut Report) -> Vec<&'d No
     list.iter().collect()
 }
 
-fn text_of(name: &str, node: &Node, report: &mut Report) -> Option<Found<Text>> {
-    let plain = |text: String| Text(vec![Piece::Plain(text)]);
-    let text = match &node.value {
-        Value::Text(text) => text.clone(),
+fn text_or_problem(name: &str, node: &Node, report: &mut Report) -> Option<Text> {
+    let plain = |text: String| Some(Text(vec![Piece::Plain(text)]));
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
         Value::Boolean(value) => plain(value.to_string()),
         Value::Integer(number) => plain(number.to_string()),
         _ => {
             report.problem(name, &node.place, "a text is wanted; write it in quotes");
-            return None;
+            None
         }
-    };
+    }
+}
+
+fn text_of(name: &str, node: &Node, report: &mut Report) -> Option<Found<Text>> {
+    let text = text_or_problem(name, node, report)?;
     if let Some(unset) = unset(&text) {
         let told = format!("{unset} is not set; give it with --set {unset}=VALUE");
         report.problem(name, &node.place, &told);
         return None;
+    }
+    let mut names = text.variables();
+    names.retain(|name| !is_name(name));
+    if !names.is_empty() {
+        let told = format!(
+            "{} is no name of a variable here: it stays what it is now",
+            names.join(", ")
+        );
+        report.warning(name, &node.place, &told);
     }
     Some(Found {
         place: node.place.clone(),

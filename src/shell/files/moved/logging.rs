@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::written::quoted;
 use super::{Fields, Found, Work};
-use crate::shell::files::ucl::Text;
+use crate::shell::files::ucl::{Text, shortened};
 
 /// The name for all modules without a level of their own, in both.
 const DEFAULT: &str = "DEFAULT";
@@ -90,6 +90,8 @@ fn levels(work: &mut Work<'_>, given: BTreeMap<String, Found<Text>>, modules: &M
     let mut valid: BTreeMap<String, usize> = BTreeMap::new();
     let mut first = None;
     for (name, found) in given {
+        let whole = format!("logging.levels.{}", shortened(&name));
+        work.tell_frozen(&whole, &found);
         let level = found.value.value();
         match LEVELS.iter().position(|known| *known == level) {
             Some(rank) => {
@@ -107,10 +109,11 @@ fn levels(work: &mut Work<'_>, given: BTreeMap<String, Found<Text>>, modules: &M
                     "what DEFAULT is"
                 };
                 let told = format!(
-                    "{level:?} is no level, and the reference takes {instead}; write one of {} in quotes",
+                    "{:?} is no level, and the reference takes {instead}; write one of {} in quotes",
+                    shortened(&level),
                     LEVELS.join(", ")
                 );
-                work.tell(&format!("logging.levels.{name}"), &found.place, &told);
+                work.tell(&whole, &found.place, &told);
                 if name == DEFAULT {
                     work.out.set(DEFAULT, "\"error\"", Some(&found.place));
                     valid.insert(name, 4);
@@ -126,7 +129,7 @@ fn levels(work: &mut Work<'_>, given: BTreeMap<String, Found<Text>>, modules: &M
     let named: Vec<String> = valid
         .iter()
         .filter(|(_, rank)| **rank != default)
-        .map(|(name, rank)| format!("{name} {}", LEVELS.get(*rank).unwrap_or(&"")))
+        .map(|(name, rank)| format!("{} {}", shortened(name), LEVELS.get(*rank).unwrap_or(&"")))
         .collect();
     if let Some(place) = first.filter(|_| !named.is_empty()) {
         let told = format!(

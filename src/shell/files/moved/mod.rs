@@ -23,7 +23,7 @@ pub use node::node;
 pub use recorder::recorder;
 
 use super::config::ConfigError;
-use super::ucl::{Document, Place, Text};
+use super::ucl::{Document, Place, Text, shortened};
 use fields::{Fields, Found};
 use written::{Written, quoted};
 
@@ -45,7 +45,7 @@ pub struct Note {
 /// Where the file is, and where what it becomes will be.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The whole name of the file.
+    /// The whole name of the file as it was given: a link is not followed.
     pub file: PathBuf,
     /// Whether the new file is in the same folder, so that `.` means the same.
     pub same_folder: bool,
@@ -102,6 +102,24 @@ impl Report {
     fn warning(&mut self, key: &str, place: &Place, text: &str) {
         self.warnings.push(note(key, place, text));
     }
+
+    /// Tells of variables whose values alone are taken.
+    fn frozen(&mut self, key: &str, place: &Place, text: &Text) {
+        if let Some(told) = frozen(text) {
+            self.warning(key, place, &told);
+        }
+    }
+}
+
+/// What to say of variables that are put in for good; nothing where there is none.
+fn frozen(text: &Text) -> Option<String> {
+    let names = text.variables();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} stays what it is now, and is not looked at when the program starts; where it can change, correct this key",
+            names.join(", ")
+        )
+    })
 }
 
 fn note(key: &str, place: &Place, text: &str) -> Note {
@@ -117,6 +135,8 @@ struct Work<'o> {
     origin: &'o Origin,
     report: Report,
     out: Written,
+    /// The data directory by its whole name, once it is known.
+    data: PathBuf,
 }
 
 impl<'o> Work<'o> {
@@ -125,6 +145,7 @@ impl<'o> Work<'o> {
             origin,
             report: Report::default(),
             out: Written::default(),
+            data: PathBuf::new(),
         };
         work.out.comment(&format!(
             "Configuration of {program}, made from {}. docs/{program}.sample.toml has every key.",
@@ -154,6 +175,13 @@ impl<'o> Work<'o> {
     fn tell(&mut self, key: &str, place: &Place, text: &str) {
         self.report.warning(key, place, text);
         self.out.comment(&format!("{key}: {text}"));
+    }
+
+    /// The same of variables whose values alone are taken.
+    fn tell_frozen(&mut self, key: &str, found: &Found<Text>) {
+        if let Some(told) = frozen(&found.value) {
+            self.tell(key, &found.place, &told);
+        }
     }
 
     /// A default of the reference that is not ours.
@@ -188,6 +216,10 @@ impl<'o> Work<'o> {
         match T::try_from(found.value.value()) {
             Ok(_) => true,
             Err(what) => {
+                // It repeats the text, which may be something else altogether.
+                let text = found.value.value();
+                let short = shortened(&text);
+                let what = what.replace(&format!("{text:?}"), &format!("{short:?}"));
                 self.report.problem(whole, &found.place, &what);
                 false
             }
@@ -206,6 +238,7 @@ impl<'o> Work<'o> {
         let mut kept = Vec::new();
         for found in list {
             if found.value.value().trim().is_empty() {
+                self.tell_frozen(&whole, &found);
                 self.out
                     .comment(&format!("{key}: the one of {} is empty", found.place));
             } else if self.checked::<T>(&whole, &found) {
@@ -253,6 +286,8 @@ impl<'o> Work<'o> {
             return self.report.problem(key, &found.place, told);
         }
         if given == "." || clean(Path::new(&given)) == folder {
+            self.tell_frozen(key, &found);
+            folder.clone_into(&mut self.data);
             let value = if self.origin.same_folder {
                 quoted(".")
             } else {
@@ -260,10 +295,12 @@ impl<'o> Work<'o> {
             };
             return self.out.set(key, &value, Some(&found.place));
         }
+        self.data = clean(&self.origin.working_directory.join(&given));
         if Path::new(&given).is_absolute() {
             return self.out.text(key, &found);
         }
-        let whole = clean(&self.origin.working_directory.join(&given));
+        self.tell_frozen(key, &found);
+        let whole = self.data.clone();
         self.tell(
             key,
             &found.place,
@@ -281,8 +318,10 @@ impl<'o> Work<'o> {
 
     fn pidfile(&mut self, root: &mut Fields<'_>) {
         let found = root.text("pidfile", &mut self.report);
-        if let Some(found) = found.filter(|found| !found.value.value().is_empty()) {
-            self.out.text("pidfile", &found);
+        match found {
+            Some(found) if found.value.value().is_empty() => self.tell_frozen("pidfile", &found),
+            Some(found) => self.out.text("pidfile", &found),
+            None => {}
         }
     }
 
@@ -293,10 +332,13 @@ impl<'o> Work<'o> {
             self.out.set("chain", "\"bitmark\"", None);
             return "bitmark".to_owned();
         };
+        self.tell_frozen("chain", &found);
         let name = found.value.value().to_lowercase();
         if !["bitmark", "testing", "local"].contains(&name.as_str()) {
-            let told =
-                format!("{name:?}: invalid chain; the reference has bitmark, testing and local");
+            let told = format!(
+                "{:?}: invalid chain; the reference has bitmark, testing and local",
+                shortened(&name)
+            );
             self.report.problem("chain", &found.place, &told);
         }
         self.out.set("chain", &quoted(&name), Some(&found.place));
@@ -305,7 +347,8 @@ impl<'o> Work<'o> {
 }
 
 /// A name without `.` and `..`, as far as it can be done without looking.
-fn clean(path: &Path) -> PathBuf {
+#[must_use]
+pub fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {

@@ -4,7 +4,7 @@ use super::logging;
 use super::written::quoted;
 use super::{Converted, Fields, Found, Note, Origin, Work};
 use crate::shell::files::config::{Address, HexKey, ListenAddress, Nodes};
-use crate::shell::files::ucl::{Document, Text};
+use crate::shell::files::ucl::{Document, Place, Text, shortened};
 
 /// Peers that both programs want before they synchronise.
 const PEERS_WANTED: usize = 3;
@@ -40,7 +40,7 @@ fn nodes(work: &mut Work<'_>, root: &mut Fields<'_>) {
         Some(found) if work.checked::<Nodes>("nodes", &found) => work.out.text("nodes", &found),
         Some(_) => {}
         None => {
-            let place = crate::shell::files::ucl::Place {
+            let place = Place {
                 file: None,
                 line: 1,
             };
@@ -76,15 +76,15 @@ fn files_of_chain(work: &mut Work<'_>, root: &mut Fields<'_>, chain: &str) {
         }
         None => {}
     }
-    if let Some(found) = reservoir {
-        let told = "there is none here, for the store keeps what is pending; nothing has to be done. What is in the reference's file is not read: who sent it sends it again";
-        work.tell("reservoir_file", &found.place, told);
-    }
+    pending(work, reservoir.as_ref(), name.as_ref(), chain, is_overruled);
     let Some(mut database) = database else {
         return;
     };
     work.out.section("database");
     work.path(&mut database, "directory", "data", "data");
+    if let Some(found) = name.as_ref().filter(|_| is_default) {
+        work.tell_frozen("database.name", found);
+    }
     if let Some(found) = name.filter(|_| !is_default) {
         if found.value.value().contains('/') {
             work.report
@@ -93,6 +93,39 @@ fn files_of_chain(work: &mut Work<'_>, root: &mut Fields<'_>, chain: &str) {
         work.out.text("name", &found);
     }
     database.finish(&mut work.report);
+}
+
+/// What is pending is in a file there that is not used here, and that `import` reads: it looks for the
+/// usual names by itself.
+fn pending(
+    work: &mut Work<'_>,
+    given: Option<&Found<Text>>,
+    name: Option<&Found<Text>>,
+    chain: &str,
+    is_overruled: bool,
+) {
+    let file = match given {
+        _ if is_overruled => format!("reservoir-{chain}.cache"),
+        Some(found) => found.value.value(),
+        None => "reservoir-bitmark.cache".to_owned(),
+    };
+    let usual = ["cache", "json"].into_iter().any(|end| {
+        file == format!("reservoir-{chain}.{end}") || file == format!("reservoir.{end}")
+    });
+    let how = if usual {
+        "`bitmarkd import` finds it".to_owned()
+    } else {
+        "`bitmarkd import` reads it with --reservoir and this name".to_owned()
+    };
+    let told = format!(
+        "there is none here, for the store keeps what is pending; what the reference's node left is in {}: {how}",
+        work.data.join(&file).display()
+    );
+    match (given, name) {
+        (Some(found), _) => work.tell("reservoir_file", &found.place, &told),
+        (None, Some(name)) if !usual => work.tell("database.name", &name.place, &told),
+        _ => {}
+    }
 }
 
 /// Certificate and key, and how many may come.
@@ -129,22 +162,39 @@ fn https_rpc(work: &mut Work<'_>, root: &mut Fields<'_>) {
     fields.finish(&mut work.report);
 }
 
-/// Who may see a page. What is no IP address counts for nothing in the reference.
-fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &str) {
-    let Some(list) = allow.list(key, &mut work.report) else {
+/// Who may see a page. What is no IP address counts for nothing in the reference, and so does a key
+/// in other letters of case.
+fn allowed(work: &mut Work<'_>, allow: &mut Fields<'_>, key: &'static str) {
+    for (other, place) in allow.other_spellings(key) {
+        let told = format!(
+            "in these letters it lets nobody in in the reference, which knows {key} alone; to let them in, write them to {key} here"
+        );
+        work.tell(&allow.key(&other), &place, &told);
+    }
+    let Some(list) = allow.exact_list(key, &mut work.report) else {
         return;
     };
     let is_ip = |found: &Found<Text>| {
         let text = found.value.value();
         text.trim().parse::<std::net::IpAddr>().is_ok()
     };
-    let (kept, passed): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ip);
+    let (mut kept, passed): (Vec<_>, Vec<_>) = list.into_iter().partition(is_ip);
     for found in passed {
+        work.tell_frozen(&allow.key(key), &found);
         let text = found.value.value();
         let told = format!(
-            "{text:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets"
+            "{:?} is no IP address, and the reference lets nobody in for it; to allow it, write the address alone, an IPv6 one without brackets",
+            shortened(&text)
         );
         work.tell(&allow.key(key), &found.place, &told);
+    }
+    for found in &mut kept {
+        // Blanks around it are none of it there, and not allowed here.
+        let trimmed = found.value.trimmed();
+        if trimmed.variables() != found.value.variables() {
+            work.tell_frozen(&allow.key(key), found);
+        }
+        found.value = trimmed;
     }
     work.out.list(key, &kept);
 }
@@ -181,38 +231,49 @@ fn peering(work: &mut Work<'_>, root: &mut Fields<'_>) -> Option<usize> {
             work.tell("peering.dynamic_connections", &dynamic.place, &told);
             count
         });
-    for (place, mut peer) in connect {
+    for mut peer in connect {
         work.out.one_more("peering.connect");
-        one_of(work, &mut peer, &place, &["address"]);
+        one_of(work, &mut peer, &["address"]);
     }
     fields.finish(&mut work.report);
     wanted
 }
 
 /// One peer: its key and its addresses, all of which have to be there.
-pub(super) fn one_of(
-    work: &mut Work<'_>,
-    peer: &mut Fields<'_>,
-    place: &crate::shell::files::ucl::Place,
-    addresses: &[&str],
-) {
-    for key in ["public_key"].iter().chain(addresses) {
-        let whole = peer.key(key);
-        let Some(found) = peer.text(key, &mut work.report) else {
-            let told = "is not there, and has to be";
-            work.report.problem(&whole, place, told);
-            continue;
-        };
-        let is_right = if *key == "public_key" {
-            work.checked::<HexKey>(&whole, &found)
-        } else {
-            work.checked::<Address>(&whole, &found)
-        };
-        if is_right {
+pub(super) fn one_of(work: &mut Work<'_>, peer: &mut Fields<'_>, addresses: &[&str]) {
+    let key = "public_key";
+    match required(work, peer, key) {
+        Some(found) if work.checked::<HexKey>(&peer.key(key), &found) => work.out.text(key, &found),
+        _ => {}
+    }
+    addresses_of(work, peer, addresses);
+    peer.finish(&mut work.report);
+}
+
+/// A text without which nothing is made.
+fn required(work: &mut Work<'_>, fields: &mut Fields<'_>, key: &str) -> Option<Found<Text>> {
+    if !fields.has(key) {
+        missing(work, &fields.key(key), fields.place());
+        return None;
+    }
+    fields.text(key, &mut work.report)
+}
+
+/// Tells that a key is not there.
+pub(super) fn missing(work: &mut Work<'_>, key: &str, place: &Place) {
+    work.report
+        .problem(key, place, "is not there, and has to be");
+}
+
+/// Addresses, all of which have to be there.
+fn addresses_of(work: &mut Work<'_>, fields: &mut Fields<'_>, keys: &[&str]) {
+    for key in keys {
+        if let Some(found) = required(work, fields, key)
+            && work.checked::<Address>(&fields.key(key), &found)
+        {
             work.out.text(key, &found);
         }
     }
-    peer.finish(&mut work.report);
 }
 
 fn publishing(work: &mut Work<'_>, root: &mut Fields<'_>) {
@@ -238,7 +299,7 @@ fn proofing(work: &mut Work<'_>, root: &mut Fields<'_>) {
         work.out.section("proofing.payment_address");
         let mut seen = Vec::new();
         for (name, found) in addresses.map(&mut work.report) {
-            let whole = addresses.key(&name);
+            let whole = addresses.key(&shortened(&name));
             let currency = match name.to_lowercase().as_str() {
                 "bitcoin" | "btc" => "bitcoin",
                 "litecoin" | "ltc" => "litecoin",
@@ -268,13 +329,7 @@ fn payment(work: &mut Work<'_>, root: &mut Fields<'_>) {
     work.boolean(&mut fields, "use_discovery");
     if let Some(mut discovery) = fields.last_section("discovery", &mut work.report) {
         work.out.section("payment.discovery");
-        for key in ["sub_endpoint", "req_endpoint"] {
-            if let Some(found) = discovery.text(key, &mut work.report)
-                && work.checked::<Address>(&discovery.key(key), &found)
-            {
-                work.out.text(key, &found);
-            }
-        }
+        addresses_of(work, &mut discovery, &["sub_endpoint", "req_endpoint"]);
         discovery.finish(&mut work.report);
     }
     for currency in ["bitcoin", "litecoin"] {

@@ -1,8 +1,8 @@
 //! `recorderd.conf`.
 
-use super::node::one_of;
+use super::node::{missing, one_of};
 use super::{Converted, Fields, NUMBER_MAX, Note, Origin, Work, logging};
-use crate::shell::files::ucl::{Document, Place};
+use crate::shell::files::ucl::Document;
 
 /// A configuration of the reference's miner as one of ours.
 ///
@@ -26,26 +26,23 @@ pub fn recorder(document: &Document, origin: &Origin) -> Result<Converted, Vec<N
             for key in ["public_key", "private_key"] {
                 match peering.text(key, &mut work.report) {
                     Some(found) => work.named_file(&peering.key(key), key, &found),
-                    None => missing(&mut work, &peering.key(key)),
+                    None if peering.has(key) => {}
+                    None => missing(&mut work, &peering.key(key), peering.place()),
                 }
             }
-            for (place, mut node) in peering.each("connect", &mut work.report) {
+            let before = work.report.problems.len();
+            let nodes = peering.each("connect", &mut work.report);
+            if nodes.is_empty() && work.report.problems.len() == before {
+                missing(&mut work, &peering.key("connect"), peering.place());
+            }
+            for mut node in nodes {
                 work.out.one_more("peering.connect");
-                one_of(&mut work, &mut node, &place, &["blocks", "submit"]);
+                one_of(&mut work, &mut node, &["blocks", "submit"]);
             }
             peering.finish(&mut work.report);
         }
-        None => missing(&mut work, "peering"),
+        None => missing(&mut work, "peering", root.place()),
     }
     logging::recorder(&mut work, &mut root);
     work.finish(&root)
-}
-
-fn missing(work: &mut Work<'_>, key: &str) {
-    let place = Place {
-        file: None,
-        line: 1,
-    };
-    work.report
-        .problem(key, &place, "is not there, and has to be");
 }

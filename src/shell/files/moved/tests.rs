@@ -20,7 +20,7 @@ fn origin(same_folder: bool) -> Origin {
 fn read(text: &str, variables: &Variables) -> ucl::Document {
     let input = ucl::Input {
         path: Path::new(FILE),
-        variables: variables.values(),
+        variables: &variables.values(),
         open: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
     };
     ucl::read(text.as_bytes(), input).unwrap()
@@ -181,7 +181,12 @@ levels.DEFAULT = "warn"
     );
     let path = Path::new("/srv/node/new.toml");
     assert_eq!(config, Config::check_text(path, &toml, &set(&[])).unwrap());
-    assert_eq!(warnings, [""; 0]);
+    // What is pending is in a file of another name.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("line 7: database.name: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -233,14 +238,43 @@ fn names_of_files_follow_the_chain_as_they_do_in_the_reference() {
         1,
     );
     let named = "chain = local\ndatabase { name = own }\n";
-    is(peers(named), "peers-bitmark.json", "own", 0);
+    is(peers(named), "peers-bitmark.json", "own", 1);
     let named = "chain = local\ndatabase { name = own }\npeer_file = p.json\n";
-    is(peers(named), "p.json", "own", 0);
+    is(peers(named), "p.json", "own", 1);
     let (_, warnings) = converted(&short("reservoir_file = r.json"));
     assert!(
         warnings[0].starts_with("line 4: reservoir_file: "),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn where_pending_records_are_is_told_with_the_option_that_reads_them() {
+    let told = |text: &str| {
+        let (_, warnings) = converted(&short(text));
+        let about = warnings.into_iter().find(|told| told.contains("pending"));
+        about.unwrap_or_default()
+    };
+    let own = told("reservoir_file = own.cache");
+    assert!(own.starts_with("line 4: reservoir_file: "), "{own}");
+    assert!(own.contains("is in /srv/node/own.cache: "), "{own}");
+    assert!(own.contains("--reservoir"), "{own}");
+    // The chain's name counts while the store has none of its own.
+    let of_chain = told("chain = local\nreservoir_file = own.cache");
+    assert!(
+        of_chain.contains("/srv/node/reservoir-local.cache"),
+        "{of_chain}"
+    );
+    assert!(!of_chain.contains("--reservoir"), "{of_chain}");
+    let named = told("chain = local\ndatabase { name = own }\n");
+    assert!(named.starts_with("line 5: database.name: "), "{named}");
+    assert!(
+        named.contains("/srv/node/reservoir-bitmark.cache: "),
+        "{named}"
+    );
+    assert!(named.contains("--reservoir"), "{named}");
+    assert_eq!(told("chain = local"), "");
+    assert_eq!(told("database { name = own }\n"), "");
 }
 
 #[test]
@@ -376,6 +410,91 @@ fn an_address_that_lets_nobody_in_stays_without_effect() {
 }
 
 #[test]
+fn keys_of_pages_count_in_their_own_letters_alone() {
+    let (config, warnings) = converted(&short(
+        "https_rpc { allow {\n Details = 127.0.0.1\n PEERS = 127.0.0.1\n peers = 10.0.0.1 } }\n",
+    ));
+    assert_eq!(config.https_rpc.allow.details.len(), 0);
+    let peers: Vec<_> = config.https_rpc.allow.peers.iter().collect();
+    assert_eq!(peers.len(), 1);
+    assert_eq!(peers[0].to_string(), "10.0.0.1");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (at, start) in [
+        "line 5: https_rpc.allow.Details: ",
+        "line 6: https_rpc.allow.PEERS: ",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(warnings[at].starts_with(start), "{warnings:?}");
+    }
+    let text = short("https_rpc { allow { DETAILS = 127.0.0.1 } }\n");
+    let made = node(&read(&text, &set(&[])), &origin(true)).unwrap();
+    let comment = "# https_rpc.allow.DETAILS: ";
+    assert!(made.text.contains(comment), "{}", made.text);
+}
+
+#[test]
+fn blanks_around_an_address_that_may_see_a_page_are_none_of_it() {
+    let text =
+        short("https_rpc { allow { details = [\" 127.0.0.1\", \"${IP} \", \"${WIDE}\"] } }\n");
+    let variables = set(&["IP=10.0.0.1", "WIDE= 10.0.0.2 "]);
+    let made = node(&read(&text, &variables), &origin(true)).unwrap();
+    let line = "details = [\"127.0.0.1\", \"${IP}\", \"10.0.0.2\"]\n";
+    assert!(made.text.contains(line), "{}", made.text);
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    let config = Config::check_text(Path::new("/srv/x.toml"), &made.text, &variables).unwrap();
+    assert_eq!(config.https_rpc.allow.details.len(), 3);
+}
+
+#[test]
+fn what_has_to_be_there_and_is_not_is_an_error_with_key_and_line() {
+    let found = problems(&short(
+        "payment {\n use_discovery = yes\n discovery { }\n}\n",
+    ));
+    for key in ["sub_endpoint", "req_endpoint"] {
+        let told = format!("line 6: payment.discovery.{key}: is not there, and has to be");
+        assert!(found.contains(&told), "{found:?}");
+    }
+    let text = "data_directory = \".\"\n\npeering { public_key = a }\n";
+    let found = recorder(&read(text, &set(&[])), &origin(true)).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let told = |key: &str| format!("line 3: peering.{key}: is not there, and has to be");
+    assert_eq!(found, ["private_key", "connect"].map(told));
+    // A wrong one is told once.
+    let found = problems(&short(
+        "peering { connect { public_key = 1.5\n address = 127.0.0.1:1 } }\n",
+    ));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn no_more_than_the_beginning_of_what_has_no_place_is_told() {
+    let secret = "5eed".repeat(16);
+    for text in [
+        format!("{secret} = 1\n"),
+        format!(
+            "peering {{ {secret} = 1\n connect {{ address = 127.0.0.1:1; public_key = \"{secret}0\" }} }}\n"
+        ),
+        format!("peering {{ listen = {secret} }}\n"),
+        format!("chain = {secret}\n"),
+        format!("proofing {{ payment_address {{ {secret} = 1 }} }}\n"),
+        format!("client_rpc {{ listen = {secret} }}\n"),
+    ] {
+        for told in problems(&short(&text)) {
+            assert!(!told.contains(&secret[..21]), "{told}");
+        }
+    }
+    let (_, warnings) = converted(&short(&format!(
+        "https_rpc {{ allow {{ details = {secret} }} }}\nlogging {{ levels {{ main = {secret}\n {secret} = {secret}\n {secret} = info }} }}\n"
+    )));
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    for told in warnings {
+        assert!(!told.contains(&secret[..21]), "{told}");
+    }
+}
+
+#[test]
 fn a_node_with_few_peers_and_no_others_synchronises_here() {
     let connect = |key: &str| {
         format!(
@@ -425,6 +544,46 @@ fn variables_stay_variables_where_a_start_can_set_them() {
 }
 
 #[test]
+fn wherever_a_variable_does_not_stay_one_it_is_told() {
+    let variables = set(&[
+        "CHAIN=local",
+        "NUMBER=7",
+        "YES=true",
+        "LEVEL=debug",
+        "DOT=.",
+        "NONE=",
+        "STORE=bitmark",
+        "a-b=k",
+    ]);
+    let text = "data_directory = \"${DOT}\"\nnodes = none\nchain = \"${CHAIN}\"\npidfile = \"${NONE}\"\ndatabase { name = \"${STORE}\" }\nclient_rpc {\n maximum_connections = \"${NUMBER}\"\n announce = \"${NONE}\"\n certificate = \"${a-b}\"\n}\npeering { listen = 127.0.0.1:1\n prefer_ipv6 = \"${YES}\" }\nlogging { levels { DEFAULT = \"${LEVEL}\"\n main = \"${LEVEL}\" } }\n";
+    let made = node(&read(text, &variables), &origin(true)).unwrap();
+    let warnings: Vec<_> = made.warnings.iter().map(ToString::to_string).collect();
+    for (start, name) in [
+        ("line 1: data_directory: ", "DOT"),
+        ("line 3: chain: ", "CHAIN"),
+        ("line 4: pidfile: ", "NONE"),
+        ("line 5: database.name: ", "STORE"),
+        ("line 7: client_rpc.maximum_connections: ", "NUMBER"),
+        ("line 8: client_rpc.announce: ", "NONE"),
+        ("line 9: client_rpc.certificate: ", "a-b"),
+        ("line 12: peering.prefer_ipv6: ", "YES"),
+        ("line 13: logging.levels.DEFAULT: ", "LEVEL"),
+        ("line 14: logging.levels.main: ", "LEVEL"),
+    ] {
+        let start = format!("{start}{name} ");
+        assert!(
+            warnings.iter().any(|told| told.starts_with(&start)),
+            "{start} {warnings:#?}"
+        );
+    }
+    // What stays one is not told.
+    let kept = set(&["IP=127.0.0.1"]);
+    let text = short("client_rpc { announce = \"${IP}:1\" }\n");
+    let made = node(&read(&text, &kept), &origin(true)).unwrap();
+    assert_eq!(made.warnings, []);
+}
+
+#[test]
 fn levels_of_modules_go_to_those_that_do_the_same_here() {
     let (config, warnings) = converted(&short(
         "logging { levels { DEFAULT = info\n listener = debug\n \"upstream@2\" = trace\n client_rpc = warn\n rpc = error\n payment = bogus\n bitcoin = off\n none = debug } }\n",
@@ -460,6 +619,11 @@ fn the_miners_settings_arrive_under_our_names() {
     assert_eq!(config.logging.file, "recorderd.log");
     assert_eq!(config.logging.levels.get("recorder"), Some(&Level::Trace));
     assert_eq!(config.logging.levels.get("DEFAULT"), Some(&Level::Critical));
+    // A name of its own stays, even if it is the one of the node's.
+    let named = text.replace("logging {", "logging { file = bitmarkd.log\n");
+    let made = recorder(&read(&named, &set(&[])), &origin(true)).unwrap();
+    let config = RecorderConfig::check_text(path, &made.text, &set(&[])).unwrap();
+    assert_eq!(config.logging.file, "bitmarkd.log");
     let short = recorder(&read("data_directory = \".\"", &set(&[])), &origin(true));
     assert_eq!(short.unwrap_err()[0].key, "peering");
 }
@@ -467,7 +631,7 @@ fn the_miners_settings_arrive_under_our_names() {
 #[test]
 fn the_clients_file_is_read_with_all_its_identities() {
     let text = "default_identity = \"a\"\nnetwork = local\nconnect = \"127.0.0.1:2130\"\nidentity {\n name = \"a\"\n description = \"x\"\n public_key = 12\n private_key = \"34\"\n seed = \"\"\n private_key_config { salt = \"56\" }\n}\nidentity { name = b }\n";
-    let file = client(&ucl::read_alone(text.as_bytes(), Path::new(FILE)).unwrap()).unwrap();
+    let file = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]).unwrap();
     assert_eq!(file.default_identity.as_deref(), Some("a"));
     assert_eq!(file.connect.as_deref(), Some("127.0.0.1:2130"));
     let [first, second] = &file.identities[..] else {
@@ -479,17 +643,32 @@ fn the_clients_file_is_read_with_all_its_identities() {
     );
     assert_eq!((second.name.as_str(), second.place.line), ("b", 12));
     let text = "identity { nome = a }\n";
-    let problems = client(&ucl::read_alone(text.as_bytes(), Path::new(FILE)).unwrap());
+    let problems = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]);
     let problem = problems.unwrap_err()[0].to_string();
-    assert!(
-        problem.starts_with("line 1: identity.nome: unknown"),
-        "{problem}"
-    );
+    assert!(problem == "line 1: identity: an unknown key", "{problem}");
+}
+
+#[test]
+fn a_dollar_in_the_clients_file_is_one_and_what_is_not_wanted_is_not_looked_at() {
+    let text = "default_identity = \"$$ ${A}\"\nidentity { name = \"$$ ${A}\"; description = \"${ENV_HOME} ${CURDIR}\" }\nidentity { name = b; colour = red; seed = [] }\n";
+    let document = ucl::read_alone(text.as_bytes()).unwrap();
+    let found = client(&document, &[]).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    let file = client(&document, &["$$ ${A}".to_owned()]).unwrap();
+    assert_eq!(file.default_identity.as_deref(), Some("$$ ${A}"));
+    assert_eq!(file.identities.len(), 2);
+    assert_eq!(file.identities[0].name, "$$ ${A}");
+    assert_eq!(file.identities[0].description, "${ENV_HOME} ${CURDIR}");
+    let text = "network = \"${NET}\"\n";
+    let found = client(&ucl::read_alone(text.as_bytes()).unwrap(), &[]).unwrap_err();
+    assert_eq!(found[0].place.line, 1);
+    assert!(found[0].text.contains("write its value"), "{found:?}");
 }
 
 /// A setting with a value that it may have, or not.
 fn setting() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec![
+    of_keys(vec![
         "chain",
         "nodes",
         "pidfile",
@@ -501,16 +680,45 @@ fn setting() -> impl Strategy<Value = String> {
         "peering.announce",
         "peering.prefer_ipv6",
         "peering.connect.address",
+        "https_rpc.allow.peers",
+        "peering.connect.public_key",
+        "peering.connect.blocks",
         "proofing.payment_address.btc",
+        "payment.discovery.sub_endpoint",
+        "payment.discovery.req_endpoint",
         "payment.bitcoin.url",
         "logging.size",
         "logging.levels.main",
         "logging.levels.DEFAULT",
+    ])
+}
+
+/// One of the miner's.
+fn setting_of_miner() -> impl Strategy<Value = String> {
+    let keys = of_keys(vec![
+        "chain",
+        "threads",
+        "peering.public_key",
+        "peering.private_key",
+        "peering.connect.blocks",
+        "logging.file",
+        "logging.console",
+        "logging.levels.main",
     ]);
+    let whole = format!(
+        "peering {{ public_key = a; private_key = b\n connect {{ public_key = \"{KEY}\"\n blocks = 127.0.0.1:2140\n submit = 127.0.0.1:2141 }} }}\n"
+    );
+    let half = "peering { public_key = a; private_key = b }\n".to_owned();
+    prop_oneof![4 => keys, 1 => Just(whole), 1 => Just(half)]
+}
+
+fn of_keys(keys: Vec<&'static str>) -> impl Strategy<Value = String> {
+    let key = prop::sample::select(keys);
     let value = prop_oneof![
         prop::sample::select(vec![
             "local",
             "127.0.0.1:1",
+            "\" 127.0.0.1\"",
             "1",
             "yes",
             "99999999999",
@@ -537,6 +745,20 @@ proptest! {
         if let Ok(made) = node(&read(&text, &variables), &origin(true)) {
             let config = Config::parse("made", &made.text, &variables);
             prop_assert!(config.is_ok(), "{}\n{}", made.text, config.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn whatever_comes_out_for_the_miner_is_read_by_our_reader(
+        settings in prop::collection::vec(setting_of_miner(), 0..8),
+    ) {
+        let variables = set(&["A=$\"\\"]);
+        let text = format!("data_directory = \".\"\n{}", settings.concat());
+        if let Ok(made) = recorder(&read(&text, &variables), &origin(true)) {
+            let config = RecorderConfig::check_text(Path::new("/srv/x.toml"), &made.text, &variables);
+            // What values mean together is told with the lines of the file.
+            let is_read = matches!(config, Ok(_) | Err(ConfigError::Check { .. }));
+            prop_assert!(is_read, "{}\n{}", made.text, config.unwrap_err());
         }
     }
 }

@@ -120,6 +120,7 @@ fn literal(text: &Text) -> String {
     out
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a variable of this name can stand in ours.
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -13,7 +13,6 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +24,18 @@ pub use variables::Piece;
 
 /// Most bytes of a file, and of all files together.
 pub const FILE_MAX: usize = 1 << 20;
+
+/// Most characters of what was not expected: what stands where it does not belong may be a secret.
+const SHOWN_MAX: usize = 20;
+
+/// The beginning of something that was not expected.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
 
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +70,40 @@ pub struct UclError {
 pub struct Text(pub Vec<Piece>);
 
 impl Text {
+    /// Without blanks at its ends; those of a variable's value make it a plain text.
+    #[must_use]
+    pub fn trimmed(&self) -> Self {
+        let mut pieces = self.0.clone();
+        if let Some(Piece::Plain(first)) = pieces.first_mut() {
+            *first = first.trim_start().to_owned();
+        }
+        if let Some(Piece::Plain(last)) = pieces.last_mut() {
+            last.truncate(last.trim_end().len());
+        }
+        pieces.retain(|piece| *piece != Piece::Plain(String::new()));
+        let kept = Self(pieces);
+        let value = kept.value();
+        if value.trim() == value {
+            kept
+        } else {
+            Self(vec![Piece::Plain(value.trim().to_owned())])
+        }
+    }
+
+    /// Names of its variables, each once.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for piece in &self.0 {
+            if let Piece::Variable { name, .. } = piece
+                && !names.contains(&name.as_str())
+            {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The text with the values of all variables.
     #[must_use]
     pub fn value(&self) -> String {
@@ -134,8 +179,8 @@ pub type Open<'a> = dyn FnMut(&Path) -> io::Result<(PathBuf, Vec<u8>)> + 'a;
 pub struct Input<'a> {
     /// The whole name of the file, for `${FILENAME}` and `${CURDIR}`.
     pub path: &'a Path,
-    /// Variables, those of the environment as `ENV_X`.
-    pub variables: &'a BTreeMap<String, String>,
+    /// Variables, those of the environment as `ENV_X`, in the order in which they were given.
+    pub variables: &'a [(&'a str, &'a str)],
     /// Other files.
     pub open: &'a mut Open<'a>,
 }
@@ -148,15 +193,16 @@ pub fn read(bytes: &[u8], input: Input<'_>) -> Result<Document, UclError> {
     reader::Reader::new(input).document(bytes)
 }
 
-/// Reads a file that includes nothing.
+/// Reads a file that includes nothing and has no variables: `${NAME}` is a text in it. What is wrong
+/// is told without anything of the file.
 ///
 /// # Errors
 /// See [`UclError`].
-pub fn read_alone(bytes: &[u8], path: &Path) -> Result<Document, UclError> {
+pub fn read_alone(bytes: &[u8]) -> Result<Document, UclError> {
     let input = Input {
-        path,
-        variables: &BTreeMap::new(),
+        path: Path::new(""),
+        variables: &[],
         open: &mut |_| Err(io::Error::other("no other file is read")),
     };
-    read(bytes, input)
+    reader::Reader::new(input).alone().document(bytes)
 }

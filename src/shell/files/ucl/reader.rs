@@ -7,6 +7,7 @@ use super::number::number;
 use super::variables::Variables;
 use super::{
     Document, Entry, FILE_MAX, Input, Node, Place, Remark, Section, Text, UclError, Value,
+    shortened,
 };
 
 /// Sections and lists within each other.
@@ -171,6 +172,8 @@ pub(super) struct Reader<'a> {
     bytes: usize,
     texts: usize,
     values: usize,
+    /// Neither variables nor other files, and nothing of the text in an error.
+    is_alone: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -184,6 +187,21 @@ impl<'a> Reader<'a> {
             bytes: 0,
             texts: 0,
             values: 0,
+            is_alone: false,
+        }
+    }
+
+    pub(super) fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
+    /// What stands in the file, as far as it may be told.
+    fn shown(&self, text: &str) -> String {
+        if self.is_alone {
+            "what stands here".to_owned()
+        } else {
+            shortened(text)
         }
     }
 
@@ -233,6 +251,10 @@ impl<'a> Reader<'a> {
                 return wrong(line, "not text in UTF-8".to_owned());
             }
         };
+        if text.starts_with('\u{feff}') {
+            let what = "begins with a byte order mark, which the reference's programs take for a part of the first key; save it without one";
+            return wrong(1, what.to_owned());
+        }
         self.variables_of(path);
         let mut cursor = Cursor::new(text, file, 1);
         cursor.blanks()?;
@@ -335,8 +357,12 @@ impl<'a> Reader<'a> {
                 match cursor.peek() {
                     Some(byte) if is_blank(byte) || matches!(byte, b'=' | b':' | b'{') => {}
                     _ if key.len() > KEY_MAX => {}
-                    None => return cursor.wrong(format!("{key}: a key without a value")),
+                    None => {
+                        let key = self.shown(key);
+                        return cursor.wrong(format!("{key}: a key without a value"));
+                    }
                     Some(_) => {
+                        let key = self.shown(key);
                         return cursor.wrong(format!("{key}: what follows has no place in a key"));
                     }
                 }
@@ -470,7 +496,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expanded(&mut self, cursor: &Cursor<'_>, place: Place, text: &str) -> Result<Text> {
-        let text = if cursor.is_arguments {
+        let text = if cursor.is_arguments || self.is_alone {
             Text(vec![super::Piece::Plain(text.to_owned())])
         } else {
             let put_in = self.variables.expand(text);
@@ -522,6 +548,10 @@ impl<'a> Reader<'a> {
                 .trim_end()
                 .to_owned(),
         };
+        if self.is_alone {
+            let what = "a macro: it has no place in this file".to_owned();
+            return Err(UclError { place, what });
+        }
         let body = self.expanded(cursor, place.clone(), &body)?;
         let call = Call {
             place,
@@ -604,7 +634,8 @@ impl<'a> Reader<'a> {
                 ("glob" | "sign", Some(Value::Boolean(false))) => {}
                 (key, _) => {
                     return wrong(format!(
-                        ".include({key}): not supported; write the files' lines here instead"
+                        ".include({}): not supported; write the files' lines here instead",
+                        shortened(key)
                     ));
                 }
             }
@@ -768,7 +799,5 @@ fn many_lines<'t>(cursor: &mut Cursor<'t>) -> Result<Option<&'t str>> {
         }
         at += line.len();
     }
-    cursor.wrong(format!(
-        "no line that is {head} ends the text that begins here"
-    ))
+    cursor.wrong("no line with the word behind << ends the text that begins here")
 }

@@ -19,13 +19,9 @@ fn with_files(
     variables: &[(&str, &str)],
     files: &[(&str, &str)],
 ) -> Result<Document, UclError> {
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
     let input = Input {
         path: Path::new("/etc/node/node.conf"),
-        variables: &variables,
+        variables,
         open: &mut |path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
             let (name, text) = found.ok_or(io::ErrorKind::NotFound)?;
@@ -159,17 +155,18 @@ fn every_value_knows_its_line_and_so_does_every_error() {
     assert_eq!((list[0].place.line, list[1].place.line), (4, 5));
     assert_eq!(document.root.0[1].nodes[0].place.line, 6);
 
+    wrong("\u{feff}a = 1\n", 1, "byte order mark");
     wrong("a = 1\nb = \"x\" c = 2\n", 2, "ends with its line");
     wrong("a = 1\nb\n", 2, "without a value");
     wrong("a = 1\n\nb = \"x\n", 3, "not closed");
     wrong("a = 1\n%b = 2\n", 2, "a key is wanted");
     wrong("a = 1\nb! = 2\n", 2, "no place in a key");
     wrong("a = [\"1\" 2]", 1, "comma");
-    wrong("a = <<END\nx\n", 1, "no line that is END");
+    wrong("a = <<END\nx\n", 1, "no line with the word");
     wrong("a = x\u{7}", 1, "control");
     wrong("\n.nothing \"x\"", 2, "no macro");
     wrong("a = 1\n.include(glob=true) \"x\"", 2, "not supported");
-    let error = read_alone(b"a = 1\nb = \xff\n", Path::new("x")).unwrap_err();
+    let error = read_alone(b"a = 1\nb = \xff\n").unwrap_err();
     assert_eq!(error.to_string(), "line 2: not text in UTF-8");
 }
 
@@ -179,7 +176,7 @@ fn variables_are_put_in_where_they_are_known() {
     let text =
         "x = \"${A}-${AB}-$ABC $$ ${N}\"\ny = ${E}\nz = \"$$ $N\"\np = ${CURDIR}/${FILENAME}\n";
     let document = with(text, &variables).unwrap();
-    assert_eq!(values(&document, "x"), ["\"one-two-twoC $ ${N}\""]);
+    assert_eq!(values(&document, "x"), ["\"one-two-oneBC $ ${N}\""]);
     assert_eq!(values(&document, "y"), ["\"\""]);
     assert_eq!(values(&document, "z"), ["\"$$ $N\""]);
     assert_eq!(
@@ -195,6 +192,25 @@ fn variables_are_put_in_where_they_are_known() {
     };
     assert_eq!(text.0[0], variable("A", "one"));
     assert_eq!(text.0[2], variable("AB", "two"));
+}
+
+#[test]
+fn without_braces_the_first_name_counts_that_the_text_begins_with() {
+    let text = "x = \"$ABC\"\n.default(var=ABCD) \"three\"\ny = \"$ABCD\"\nz = \"${ABCD}\"\n";
+    let found = |variables: &[(&str, &str)]| {
+        let document = with(text, variables).unwrap();
+        ["x", "y", "z"].map(|key| values(&document, key)[0].clone())
+    };
+    let expected = ["\"oneC\"", "\"oneCD\"", "\"three\""];
+    assert_eq!(found(&[("AB", "one"), ("ABC", "two")]), expected);
+    let expected = ["\"two\"", "\"twoD\"", "\"three\""];
+    assert_eq!(found(&[("ABC", "two"), ("AB", "one")]), expected);
+    // A value that is set again stays at its place.
+    let again = with(
+        &format!(".set(var=AB) \"ABC\"\n{text}"),
+        &[("AB", "one"), ("ABC", "two")],
+    );
+    assert_eq!(values(&again.unwrap(), "x"), ["\"twoC\""]);
 }
 
 #[test]
@@ -320,7 +336,7 @@ fn part() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = read_alone(&bytes, Path::new("/x"));
+        let _ = read_alone(&bytes);
     }
 
     #[test]
@@ -345,7 +361,28 @@ proptest! {
 
 #[test]
 fn a_file_of_its_own_has_no_variables_and_includes_nothing() {
-    let document = read_alone(b"a = ${HOME}", Path::new("/x")).unwrap();
-    assert_eq!(values(&document, "a"), ["\"${HOME}\""]);
-    assert!(read_alone(b".include \"/etc/passwd\"", Path::new("/x")).is_err());
+    let document = read_alone(b"a = \"${HOME} $$ ${CURDIR} $FILENAME\"").unwrap();
+    let text = "\"${HOME} $$ ${CURDIR} $FILENAME\"";
+    assert_eq!(values(&document, "a"), [text]);
+    assert!(read_alone(b".include \"/etc/passwd\"").is_err());
+}
+
+#[test]
+fn nothing_of_a_file_of_its_own_is_told_and_little_of_another() {
+    let secret = "5eed".repeat(16);
+    for text in [
+        secret.clone(),
+        format!("a{secret}! = 1"),
+        format!(".{secret} x"),
+        format!(".include({secret}=1) {secret}"),
+        format!("a = <<{}\nx", "S".repeat(64)),
+        format!("a = \"x\" {secret}"),
+        format!("\"{secret}"),
+    ] {
+        let told = read_alone(text.as_bytes()).unwrap_err().to_string();
+        assert!(!told.contains("5eed") && !told.contains("SSSS"), "{told}");
+        let told = document(&text).unwrap_err().to_string();
+        assert!(!told.contains(&secret[..21]), "{told}");
+        assert!(!told.contains(&"S".repeat(21)), "{told}");
+    }
 }

@@ -42,6 +42,8 @@ pub(super) type Wrong = String;
 /// All variables.
 pub(super) struct Variables {
     table: BTreeMap<String, Vec<Piece>>,
+    /// Names, the first one that was set first.
+    order: Vec<String>,
     most: usize,
 }
 
@@ -62,28 +64,39 @@ fn size_of_all(pieces: &[Piece]) -> usize {
 }
 
 impl Variables {
-    pub(super) fn new(given: &BTreeMap<String, String>) -> Self {
-        let piece = |(name, value): (&String, &String)| {
-            let variable = Piece::Variable {
-                name: name.clone(),
-                value: value.clone(),
-            };
-            (name.clone(), vec![variable])
-        };
-        Self {
-            table: given.iter().map(piece).collect(),
+    pub(super) fn new(given: &[(&str, &str)]) -> Self {
+        let mut variables = Self {
+            table: BTreeMap::new(),
+            order: Vec::new(),
             most: given.len() + MACROS_MAX,
+        };
+        // The reference has these before all others.
+        variables.set("FILENAME", String::new());
+        variables.set("CURDIR", String::new());
+        for (name, value) in given {
+            let variable = Piece::Variable {
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+            };
+            variables.put(name, vec![variable]);
+        }
+        variables
+    }
+
+    fn put(&mut self, name: &str, value: Vec<Piece>) {
+        if self.table.insert(name.to_owned(), value).is_none() {
+            self.order.push(name.to_owned());
         }
     }
 
     /// Sets what belongs to the file.
     pub(super) fn set(&mut self, name: &str, value: String) {
-        self.table
-            .insert(name.to_owned(), vec![Piece::Plain(value)]);
+        self.put(name, vec![Piece::Plain(value)]);
     }
 
-    /// Puts the values in: `${NAME}`, and `$NAME` for the longest name that is known. What is not
-    /// known stays as it is, and `$$` is a dollar where anything was put in.
+    /// Puts the values in: `${NAME}`, and `$NAME` for the first name that was set of those that
+    /// the text begins with, as in the reference. What is not known stays as it is, and `$$` is a
+    /// dollar where anything was put in.
     pub(super) fn expand(&self, text: &str) -> Result<Text, Wrong> {
         match self.expanded(text)? {
             Some(pieces) => Ok(Text(pieces)),
@@ -104,7 +117,7 @@ impl Variables {
                 Some(inner) => {
                     named(inner).and_then(|(name, tail)| Some((self.table.get(name)?, tail)))
                 }
-                None => self.longest(after),
+                None => self.first(after),
             };
             if let Some((value, tail)) = value {
                 found = true;
@@ -129,12 +142,11 @@ impl Variables {
         Ok(found.then_some(pieces))
     }
 
-    fn longest<'t>(&self, text: &'t str) -> Option<(&Vec<Piece>, &'t str)> {
-        let names = self.table.iter();
-        let fits = names
-            .filter_map(|(name, value)| Some((name, value, text.strip_prefix(name.as_str())?)));
-        fits.max_by_key(|(name, ..)| name.len())
-            .map(|(_, value, tail)| (value, tail))
+    fn first<'t>(&self, text: &'t str) -> Option<(&Vec<Piece>, &'t str)> {
+        self.order.iter().find_map(|name| {
+            let tail = text.strip_prefix(name.as_str())?;
+            Some((self.table.get(name)?, tail))
+        })
     }
 
     /// One of the reference's own macros; gives what is worth to be known.
@@ -148,7 +160,10 @@ impl Variables {
         body: &Text,
     ) -> Result<Option<String>, Wrong> {
         if !matches!(name, "set" | "append" | "prepend" | "default") {
-            return Err(format!(".{name}: no macro of the reference's programs"));
+            return Err(format!(
+                ".{}: no macro of the reference's programs",
+                super::shortened(name)
+            ));
         }
         let Some(variable) = variable.filter(|name| !name.is_empty()) else {
             return Ok(Some("does nothing without (var=NAME)".to_owned()));
@@ -194,7 +209,7 @@ impl Variables {
         if self.table.len() >= self.most {
             return Err(format!("more than {MACROS_MAX} variables"));
         }
-        self.table.insert(variable.to_owned(), new);
+        self.put(variable, new);
         Ok(remark)
     }
 }
