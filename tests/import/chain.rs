@@ -5,6 +5,9 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::Stdio;
 
+use bitmarkd::core::block::{DigestMemory, Header, digest};
+use bitmarkd::core::chain::DEVNET;
+use bitmarkd::core::ledger::Ledger;
 use bitmarkd::core::state::Pool;
 
 use crate::stage::{Entries, INDEXES, Place, chain_up_to, err, file_of, out, told};
@@ -74,14 +77,100 @@ fn a_saved_file_does_as_well() {
 #[test]
 fn a_saved_file_that_is_cut_short_is_taken_as_far_as_it_goes() {
     let file = file_of(&chain_up_to(6, "chain"));
-    for trust in [&[][..], &["--trust-digests"]] {
-        let place = Place::new("devnet");
-        std::fs::write(place.path("saved"), &file[..file.len() - 1]).unwrap();
-        let text = told(place.run(&[&["import", "--blocks", "saved"], trust].concat()));
-        assert!(text.contains("taken up to block 5"), "{text}");
-        assert!(text.contains("ends in the middle of a block"), "{text}");
-        assert_eq!(place.entries(&[Pool::Blocks]).len(), 4);
+    let place = Place::new("devnet");
+    std::fs::write(place.path("saved"), &file[..file.len() - 1]).unwrap();
+    let run = place.run(&["import", "--blocks", "saved"]).code(1);
+    let text = err(&run);
+    assert!(text.contains("taken up to block 5"), "{text}");
+    assert!(text.contains("ends in the middle of a block"), "{text}");
+    assert_eq!(place.entries(&[Pool::Blocks]).len(), 4);
+    let table = out(&run);
+    assert!(table.contains("height   5"), "told all the same: {table}");
+}
+
+#[test]
+fn digests_of_a_saved_file_are_not_trusted() {
+    let place = Place::new("devnet");
+    std::fs::write(place.path("saved"), file_of(&chain_up_to(3, "chain"))).unwrap();
+    let args = ["import", "--blocks", "saved", "--trust-digests"];
+    let text = told(place.run(&args));
+    assert!(text.contains("a saved file has no check sums"), "{text}");
+    assert!(!place.path("data").exists(), "nothing is made");
+}
+
+/// The place of a block's `previous` that no difficulty looks at.
+const IN_PREVIOUS: usize = 12 + 16;
+
+#[test]
+fn the_block_on_top_has_its_own_digest_also_where_the_next_one_names_another() {
+    let blocks = chain_up_to(7, "chain");
+    let mut wrong = blocks[..5].to_vec();
+    wrong[4][IN_PREVIOUS] ^= 1;
+    let place = Place::new("devnet");
+    place.write_stores(&wrong, &Entries::new());
+    let text = told(place.run(&["import", "go", "--trust-digests"]));
+    assert!(text.contains("taken up to block 5"), "{text}");
+    let same = Place::loaded(&blocks[..4]);
+    assert_eq!(place.entries(&Pool::ALL), same.entries(&Pool::ALL));
+    std::fs::write(place.path("saved"), file_of(&blocks)).unwrap();
+    let text = out(&place.run(&["import", "--blocks", "saved"]).success());
+    assert!(text.contains("2 taken, 4 were there"), "{text}");
+}
+
+#[test]
+fn a_wrong_digest_that_a_killed_run_left_on_top_is_put_right_first() {
+    let blocks = chain_up_to(6, "chain");
+    let place = beside(&blocks);
+    let store = place.store();
+    let mut ledger = Ledger::load(&DEVNET, &store).unwrap();
+    let mut memory = DigestMemory::new();
+    for (at, block) in blocks[..4].iter().enumerate() {
+        let (header, _) = Header::unpack(block).unwrap();
+        let mut found = digest(&DEVNET.digest, &header.pack(), &mut memory);
+        if at == 3 {
+            found.0[16] ^= 1;
+        }
+        let applied = ledger.apply(&store, block, found, u64::MAX / 2).unwrap();
+        store.apply(&applied.batch).unwrap();
     }
+    store.flush().unwrap();
+    drop(store);
+    let text = out(&place.run(&["import", "go"]).success());
+    assert!(text.contains("1 taken, 4 were there"), "{text}");
+    let same = Place::loaded(&blocks);
+    assert_eq!(place.entries(&Pool::ALL), same.entries(&Pool::ALL));
+}
+
+#[test]
+fn the_stores_of_another_chain_are_refused_unless_their_folder_is_named() {
+    let place = Place::new("local");
+    place.write_stores(&chain_up_to(2, "chain"), &Entries::new());
+    let config = std::fs::read_to_string(place.path("node.toml")).unwrap();
+    let config = config.replace("\"local\"", "\"testing\"");
+    std::fs::write(place.path("node.toml"), config).unwrap();
+    let text = told(place.run(&["import", "go"]));
+    assert!(
+        text.contains("the stores are those of chain local"),
+        "{text}"
+    );
+    assert!(!place.path("data").exists(), "nothing is made");
+    let text = told(place.run(&["import", "--stores", "go/data"]));
+    assert!(text.contains("block 2 is refused"), "{text}");
+    for part in ["blocks", "index"] {
+        let name = |store| place.path(&format!("go/data/{store}-{part}.leveldb"));
+        std::fs::rename(name("local"), name("mine")).unwrap();
+    }
+    let text = told(place.run(&["import", "go"]));
+    assert!(text.contains("block 2 is refused"), "{text}");
+}
+
+#[test]
+fn a_store_without_a_block_has_nothing_to_give() {
+    let place = Place::loaded(&chain_up_to(3, "chain"));
+    place.write_stores(&[], &Entries::new());
+    let text = out(&place.run(&["import", "go"]).success());
+    assert!(text.contains("blocks   0 taken"), "{text}");
+    assert!(text.contains("height   3"), "{text}");
 }
 
 #[test]
@@ -153,6 +242,10 @@ fn a_node_that_runs_is_not_read() {
             "{text}"
         );
         assert!(!place.path("data").exists(), "nothing is made");
+        std::fs::write(place.path("go/peers.json"), "[]").unwrap();
+        let text = told(place.run(&["import", "go", "--only", "peers"]));
+        assert!(text.contains("the store is in use"), "any part: {text}");
+        assert!(!place.path("peers-devnet.json").exists());
     }
     place.run(&["import", "go"]).success();
 }

@@ -98,6 +98,79 @@ fn peers_are_added_to_those_that_are_known() {
     assert!(text.contains("this is no file of peers"), "{text}");
 }
 
+#[test]
+fn our_own_file_of_peers_is_not_replaced_where_it_can_not_be_read() {
+    let place = Place::new("devnet");
+    place.write_stores(&chain_up_to(2, "chain"), &Entries::new());
+    std::fs::write(place.path("go/peers.json"), "[]").unwrap();
+    std::fs::write(place.path("peers-devnet.json"), "[\"0").unwrap();
+    let text = told(place.run(&["import", "go"]));
+    assert!(
+        text.contains("our own file of peers is damaged; move it away"),
+        "{text}"
+    );
+    let kept = std::fs::read(place.path("peers-devnet.json")).unwrap();
+    assert_eq!(kept, b"[\"0");
+    assert!(!place.path("data").exists(), "told before the chain");
+}
+
+fn set_peer_file(place: &Place, path: &str) {
+    let config = std::fs::read_to_string(place.path("node.toml")).unwrap();
+    let config = format!("peer_file = \"{path}\"\n{config}");
+    std::fs::write(place.path("node.toml"), config).unwrap();
+}
+
+#[test]
+fn where_the_peers_go_is_tried_before_the_chain_is_touched() {
+    let place = Place::new("devnet");
+    place.write_stores(&chain_up_to(2, "chain"), &Entries::new());
+    std::fs::remove_dir_all(place.path("go/data/devnet-index.leveldb")).unwrap();
+    std::fs::write(place.path("go/peers.json"), "[]").unwrap();
+    set_peer_file(&place, "node.toml/peers");
+    let text = told(place.run(&["import", "go"]));
+    assert!(text.contains("node.toml/peers"), "{text}");
+    assert!(!place.path("data").exists(), "told before the chain");
+    let place = Place::new("devnet");
+    std::fs::write(place.path("go/peers.json"), "[]").unwrap();
+    set_peer_file(&place, "new/folder/peers");
+    let only = ["import", "go", "--only", "peers"];
+    place.run(&only).success();
+    assert!(place.path("new/folder/peers").is_file());
+    let names = place.path("new/folder").read_dir().unwrap().count();
+    assert_eq!(names, 1, "nothing is left of the trial");
+}
+
+#[test]
+fn what_the_folder_does_not_have_is_told_and_what_can_not_be_looked_at_is_an_error() {
+    let place = Place::new("devnet");
+    std::fs::write(place.path("go/peers.json"), "[]").unwrap();
+    let text = out(&place.run(&["import", "go", "--skip", "chain"]).success());
+    assert!(text.contains("pending  none found in go"), "{text}");
+    assert!(text.contains("keys     none found in go"), "{text}");
+    assert!(!text.contains("peers    none"), "{text}");
+    let text = out(&place.run(&["import", "go", "--only", "peers"]).success());
+    assert!(!text.contains("none found"), "{text}");
+
+    std::os::unix::fs::symlink("rpc.key", place.path("go/rpc.key")).unwrap();
+    let text = told(place.run(&["import", "go", "--skip", "chain"]));
+    assert!(text.contains("go/rpc.key"), "{text}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let place = Place::new("devnet");
+    let fifo = place.path("go/peers.json");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for args in [
+        ["--only", "peers", "go"],
+        ["--skip", "chain", "--reservoir=go/peers.json"],
+    ] {
+        let text = told(place.run(&[&["import"][..], &args].concat()));
+        assert!(text.contains("this is no regular file"), "{text}");
+    }
+}
+
 /// Beside a node that has all keys, in the folder `go/keys`.
 fn with_keys(chain: &str) -> Place {
     let place = Place::new("devnet");
@@ -154,9 +227,23 @@ fn keys_are_copied_with_their_modes_and_never_over_others() {
     );
     assert_eq!(std::fs::read(place.path("peer.private")).unwrap(), own);
     assert!(!place.path("proof.sign").exists(), "all is checked first");
-    place.run(&[&KEYS[..], &["--force"]].concat()).success();
+    std::fs::write(place.path("peer.private.old"), "mine").unwrap();
+    let text = out(&place.run(&[&KEYS[..], &["--force"]].concat()).success());
     assert_ne!(std::fs::read(place.path("peer.private")).unwrap(), own);
     assert!(place.path("proof.sign").exists());
+    let kept = place.path("peer.private.old.2");
+    assert_eq!(std::fs::read(&kept).unwrap(), own);
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(
+        text.contains("peer.private replaced, the old one is"),
+        "{text}"
+    );
+    assert!(
+        text.contains("peer.public replaced, the old one is"),
+        "{text}"
+    );
+    let mine = std::fs::read(place.path("peer.private.old")).unwrap();
+    assert_eq!(mine, b"mine");
 }
 
 #[test]
@@ -220,6 +307,28 @@ fn a_folder_that_both_nodes_use_keeps_the_files_of_the_other() {
     let before = place.theirs();
     let text = told(place.run(&[&KEYS[..], &["--force"]].concat()));
     assert!(text.contains("names a file of the other node"), "{text}");
+    assert_eq!(place.theirs(), before);
+}
+
+#[test]
+fn two_keys_in_one_file_and_new_files_in_the_folder_of_the_other_are_refused() {
+    let place = with_keys("devnet");
+    let plain = std::fs::read_to_string(place.path("node.toml")).unwrap();
+    let proofing = |private: &str| {
+        let text = format!("{plain}[proofing]\nprivate_key = \"{private}\"\n");
+        std::fs::write(place.path("node.toml"), text).unwrap();
+    };
+    proofing("peer.private");
+    let text = told(place.run(&KEYS));
+    assert!(
+        text.contains("two different keys in this one file"),
+        "{text}"
+    );
+    assert!(!place.path("peer.private").exists(), "all is checked first");
+    let before = place.theirs();
+    proofing("go/keys/new.private");
+    let text = told(place.run(&[&KEYS[..], &["--force"]].concat()));
+    assert!(text.contains("in the folder of the other node"), "{text}");
     assert_eq!(place.theirs(), before);
 }
 

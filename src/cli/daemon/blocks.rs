@@ -293,6 +293,15 @@ impl Growing {
         Ok(())
     }
 
+    /// Makes sure that the highest block has the digest that it is stored with; one that can not
+    /// have a good one goes, with those below it of the same kind.
+    pub(super) fn settle(&mut self, memory: &mut DigestMemory) -> Result<(), LedgerError> {
+        while let Some(batch) = self.ledger.settle_top(&self.store, wall(), memory)? {
+            self.store.apply(&batch)?;
+        }
+        Ok(())
+    }
+
     /// The same where the digest is not known: it comes after all that is cheap.
     pub(super) fn take_unknown(
         &mut self,

@@ -5,6 +5,9 @@
 //! that is of no use is passed over; a text that is no array at all gives nothing. At most
 //! [`ENTRIES_MAX`] entries are looked at. Files are read and written by a shell.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use super::peers::{CAPACITY, Key, PeerTable, check_addresses};
@@ -107,17 +110,37 @@ pub fn write(own: &Key, listeners: &[u8], now: UnixSeconds, peers: &PeerTable) -
     ))
 }
 
-/// The text of these entries in the order of their keys, the latest of each key alone, at most
-/// [`ENTRIES_MAX`]; with how many there are.
+/// A text for a file, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The text.
+    pub text: String,
+    /// How many entries there are.
+    pub kept: usize,
+    /// How many peers found no room.
+    pub left_out: usize,
+}
+
+/// The text of two lists in the order of their keys, the latest entry of each key alone, at most
+/// [`ENTRIES_MAX`]: first the peers of `ours`, then the newest of the others.
 #[must_use]
-pub fn of_items(mut items: Vec<Item>) -> (String, usize) {
+pub fn merge(ours: Vec<Item>, theirs: Vec<Item>) -> Merged {
+    let is_ours: BTreeSet<Key> = ours.iter().map(|item| item.key).collect();
+    let mut items = [ours, theirs].concat();
     items.sort_by(|a, b| (a.key, b.timestamp).cmp(&(b.key, a.timestamp)));
     items.dedup_by_key(|item| item.key);
+    let all = items.len();
+    items.sort_by_key(|item| (!is_ours.contains(&item.key), Reverse(item.timestamp)));
     items.truncate(ENTRIES_MAX);
+    items.sort_by_key(|item| item.key);
     let texts = items
         .iter()
         .map(|item| pack(&item.key, &item.listeners, item.timestamp));
-    (array(texts), items.len())
+    Merged {
+        text: array(texts),
+        kept: items.len(),
+        left_out: all - items.len(),
+    }
 }
 
 fn array(texts: impl Iterator<Item = String>) -> String {
@@ -125,10 +148,21 @@ fn array(texts: impl Iterator<Item = String>) -> String {
     format!("[{}]\n", texts.join(","))
 }
 
-/// The entries of a file that are of use, and the faults of the others.
+/// What a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The entries that are of use.
+    pub items: Vec<Item>,
+    /// The faults of the others.
+    pub faults: Vec<EntryError>,
+    /// How many stand behind the first [`ENTRIES_MAX`], which nobody looks at.
+    pub beyond: usize,
+}
+
+/// What a file says; nothing if it is no array.
 #[must_use]
-pub fn read(text: &str) -> (Vec<Item>, Vec<EntryError>) {
-    let texts: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+pub fn contents(text: &str) -> Option<Contents> {
+    let texts: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
     let mut items = Vec::new();
     let mut faults = Vec::new();
     for text in texts.iter().take(ENTRIES_MAX) {
@@ -137,7 +171,17 @@ pub fn read(text: &str) -> (Vec<Item>, Vec<EntryError>) {
             Err(fault) => faults.push(fault),
         }
     }
-    (items, faults)
+    Some(Contents {
+        items,
+        faults,
+        beyond: texts.len().saturating_sub(ENTRIES_MAX),
+    })
+}
+
+/// The entries of a file that are of use, and the faults of the others.
+#[must_use]
+pub fn read(text: &str) -> (Vec<Item>, Vec<EntryError>) {
+    contents(text).map_or_else(Default::default, |all| (all.items, all.faults))
 }
 
 /// Hex with the error texts that the notes give.
@@ -153,8 +197,6 @@ fn decode_hex(text: &str) -> Result<Vec<u8>, EntryError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -204,18 +246,47 @@ mod tests {
         assert_eq!(read("nothing").0, []);
     }
 
-    #[test]
-    fn of_several_entries_of_a_peer_the_latest_is_written() {
-        let item = |first, timestamp| Item {
-            key: [first; 32],
+    fn item(number: u16, timestamp: u64) -> Item {
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        Item {
+            key,
             listeners: listeners(),
             timestamp,
-        };
-        let given = vec![item(2, 5), item(1, 7), item(2, 9), item(2, 8)];
-        let (text, count) = of_items(given);
-        assert_eq!(read(&text), (vec![item(1, 7), item(2, 9)], Vec::new()));
-        assert_eq!(count, 2);
-        assert_eq!(of_items(Vec::new()), ("[]\n".to_owned(), 0));
+        }
+    }
+
+    #[test]
+    fn of_several_entries_of_a_peer_the_latest_is_written() {
+        let ours = vec![item(2, 5), item(1, 7)];
+        let merged = merge(ours, vec![item(2, 9), item(2, 8)]);
+        assert_eq!(
+            read(&merged.text),
+            (vec![item(1, 7), item(2, 9)], Vec::new())
+        );
+        assert_eq!((merged.kept, merged.left_out), (2, 0));
+        assert_eq!(merge(Vec::new(), Vec::new()).text, "[]\n");
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_all_ours_stay_and_the_oldest_of_the_others_fall_out() {
+        let most = u16::try_from(ENTRIES_MAX).unwrap();
+        let theirs = (0..most).map(|number| item(number, 100 + u64::from(number)));
+        let ours = vec![item(u16::MAX, 1), item(u16::MAX - 1, 2)];
+        let merged = merge(ours.clone(), theirs.collect());
+        assert_eq!((merged.kept, merged.left_out), (ENTRIES_MAX, 2));
+        let (items, _) = read(&merged.text);
+        assert_eq!(items[0], item(2, 102));
+        assert!(ours.iter().all(|item| items.contains(item)));
+    }
+
+    #[test]
+    fn what_is_no_array_is_no_file_and_entries_beyond_the_most_are_counted() {
+        assert_eq!(contents("{}"), None);
+        assert_eq!(contents(""), None);
+        let text = format!("[{}0]", "0,".repeat(ENTRIES_MAX + 2));
+        let contents = contents(&text).unwrap();
+        assert_eq!((contents.faults.len(), contents.beyond), (ENTRIES_MAX, 3));
     }
 
     #[test]

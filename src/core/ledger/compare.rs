@@ -6,6 +6,7 @@
 //! views alone; entries are read a few at a time.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use super::{Ownership, keys};
 use crate::core::state::{Entry, Pool, StoreFault, View};
@@ -17,6 +18,9 @@ pub const TOLD_MAX: usize = 5;
 
 /// Entries of a pool that are read at a time.
 const CHUNK: usize = 256;
+/// Blocks that are remembered as taken off with a transfer of a block; more than that no node has
+/// seen.
+const LEFT_OVER_MAX: usize = 65_536;
 /// Bytes of an account in front of a key.
 const ACCOUNT_BYTES: usize = 33;
 
@@ -78,7 +82,8 @@ pub fn compare(
     at: &mut dyn FnMut(),
 ) -> Result<Comparison, StoreFault> {
     let mut all = Comparison::default();
-    let mut took_off_a_block_transfer = false;
+    // How many left-over entries name each block.
+    let mut left_over = BTreeMap::new();
     for (pool, what) in COMPARED {
         let mut left = Walk::new(ours, pool);
         let mut right = Walk::new(theirs, pool);
@@ -93,13 +98,18 @@ pub fn compare(
             };
             let judged = match pool {
                 Pool::OwnerDigest => pair.ownership(ours, theirs)?,
-                Pool::OwnerCount => pair.count(),
+                Pool::OwnerCount => pair.count(theirs)?,
                 Pool::BlockOwnerTxIndex => {
                     let judged = pair.owned_block();
-                    took_off_a_block_transfer |= judged == Judged::Explained;
+                    if judged == Judged::Explained
+                        && left_over.len() < LEFT_OVER_MAX
+                        && let Some(number) = two.as_deref().and_then(keys::number)
+                    {
+                        *left_over.entry(number).or_insert(0_u64) += 1;
+                    }
                     judged
                 }
-                Pool::BlockOwnerPayment => pair.payment(height, took_off_a_block_transfer),
+                Pool::BlockOwnerPayment => pair.payment(height, &mut left_over),
                 _ => pair.same(),
             };
             all.judged(judged, what, key, one, two);
@@ -222,27 +232,64 @@ impl Pair<'_> {
         }
     }
 
-    /// A count is never lowered, so it is higher where a block was taken off.
-    fn count(self) -> Judged {
+    /// A count is never lowered, so it is higher where a block was taken off: then the list of the
+    /// account lies below it, with a gap for each that it is higher.
+    fn count(self, theirs: &dyn View) -> Result<Judged, StoreFault> {
         let number = |value: Option<&[u8]>| match value {
             None => Some(0),
             Some(value) => keys::number(value),
         };
-        let [ours, theirs] = [self.ours, self.theirs].map(number);
-        self.explained_if(ours.is_some() && theirs > ours)
+        let [Some(mine), Some(other)] = [self.ours, self.theirs].map(number) else {
+            return Ok(self.same());
+        };
+        if other <= mine {
+            return Ok(self.same());
+        }
+        let (mut held, mut from) = (0_u64, Vec::new());
+        loop {
+            let entries = theirs.scan(Pool::Ownership, self.key, &from, CHUNK)?;
+            let Some((last, _)) = entries.last() else {
+                return Ok(self.explained_if(held <= mine));
+            };
+            from = [last, [0].as_slice()].concat();
+            held += entries.len() as u64;
+            let is_below = |key: &[u8]| {
+                let index = key.get(ACCOUNT_BYTES..).and_then(keys::number);
+                index.is_some_and(|index| index < other)
+            };
+            if held > mine || !entries.iter().all(|(key, _)| is_below(key)) {
+                return Ok(Judged::Different);
+            }
+        }
     }
 
-    /// The entry of a block's transfer stays when its block goes.
+    /// The entry of a block's transfer stays when its block goes; it names a block.
     fn owned_block(self) -> Judged {
-        self.explained_if(self.ours.is_none())
+        let names_a_block = self
+            .theirs
+            .is_some_and(|value| keys::number(value).is_some());
+        self.explained_if(self.ours.is_none() && names_a_block)
     }
 
-    /// The addresses of a block stay when it goes, and so do those that a transfer had put in
-    /// their place.
-    fn payment(self, height: u64, took_off_a_block_transfer: bool) -> Judged {
-        let is_gone = keys::number(self.key).is_some_and(|number| number > height);
-        let both = self.ours.is_some() && self.theirs.is_some();
-        self.explained_if((is_gone && self.ours.is_none()) || (both && took_off_a_block_transfer))
+    /// The addresses of a block stay when it goes, and so do those that a block's transfer had put
+    /// in the place of others: each transfer changed one block, below the one that it was in, which
+    /// its left-over entry names. The keys come ascending.
+    fn payment(self, height: u64, left_over: &mut BTreeMap<u64, u64>) -> Judged {
+        let (Some(number), Judged::Different) = (keys::number(self.key), self.same()) else {
+            return self.same();
+        };
+        if self.ours.is_none() {
+            return self.explained_if(number > height);
+        }
+        let above = number.saturating_add(1)..;
+        let entry = left_over.range_mut(above).find(|(_, count)| **count > 0);
+        match entry.filter(|_| self.theirs.is_some()) {
+            Some((_, count)) => {
+                *count -= 1;
+                Judged::Explained
+            }
+            None => Judged::Different,
+        }
     }
 
     /// Who holds what, wherever it stands in the list of the account.
@@ -260,7 +307,11 @@ impl Pair<'_> {
         };
         let counts = [ours, theirs].map(|view| view.get(Pool::OwnerCount, account));
         let [my_count, other_count] = counts;
-        let has_gaps = number(other_count?) > number(my_count?);
+        let other_count = number(other_count?);
+        // What is put at the end stands later where the count is higher, and below it.
+        let is_later = keys::number(two) >= keys::number(one)
+            && keys::number(two).is_some_and(|index| index < other_count);
+        let has_gaps = is_later && other_count > number(my_count?);
         let is_moved = one != two;
         if mine == other && !is_moved {
             return Ok(Judged::Same);

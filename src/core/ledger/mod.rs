@@ -11,6 +11,7 @@ pub mod keys;
 mod ownership;
 pub mod read;
 mod rebuild;
+mod settle;
 mod undo;
 mod validate;
 

@@ -48,6 +48,9 @@ pub enum FileError {
     Store(#[from] StoreFault),
 }
 
+/// Records that are told one by one: of all others only how many they are.
+pub const TOLD_MAX: u64 = 10;
+
 /// A record of the file: its letter and its data.
 type Entry<'a> = (u8, &'a [u8]);
 
@@ -62,7 +65,7 @@ pub struct CacheFile {
 enum Outcome {
     Taken,
     Present,
-    Refused,
+    Refused(super::Refusal),
 }
 
 /// What became of the records of a file; proofs count with what they prove.
@@ -78,7 +81,8 @@ pub struct Counts {
 
 impl CacheFile {
     /// Puts what the file holds into the pools; records before a fault stay, records that are
-    /// not valid are passed over and told. `None` stands for a file that is not there.
+    /// not valid are passed over, the first [`TOLD_MAX`] and the number of the others are told.
+    /// `None` stands for a file that is not there.
     ///
     /// # Errors
     /// The first fault of the file.
@@ -104,13 +108,25 @@ impl CacheFile {
                         }
                         Outcome::Taken => {}
                         Outcome::Present => self.counts.present += 1,
-                        Outcome::Refused => self.counts.refused += 1,
+                        Outcome::Refused(refusal) => {
+                            self.counts.refused += 1;
+                            if self.counts.refused <= TOLD_MAX {
+                                reservoir.effects.push(Effect::Log(format!(
+                                    "a record {} of the file is passed over: {refusal}",
+                                    char::from(letter).escape_default()
+                                )));
+                            }
+                        }
                     }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        if let Some(more @ 1..) = self.counts.refused.checked_sub(TOLD_MAX) {
+            let text = format!("and {more} more records of the file are passed over");
+            reservoir.effects.push(Effect::Log(text));
+        }
         reservoir.finish(out);
         result
     }
@@ -205,7 +221,7 @@ impl Reservoir {
         !records.is_empty() && records.iter().all(is_here)
     }
 
-    /// Takes an entry; what is of no use is told.
+    /// Takes an entry, or says why it is of no use.
     fn restore_entry(&mut self, letter: u8, data: &[u8], confirmed: &Confirmed<'_>) -> Outcome {
         let testing = confirmed.chain().testing;
         if matches!(letter, b'I' | b'T') && self.is_here(data, testing) {
@@ -240,12 +256,9 @@ impl Reservoir {
             },
             _ => Ok(()),
         };
-        let Err(refusal) = result else {
-            return Outcome::Taken;
-        };
-        let letter = char::from(letter);
-        let text = format!("a record {letter} of the file is passed over: {refusal}");
-        self.effects.push(Effect::Log(text));
-        Outcome::Refused
+        match result {
+            Ok(()) => Outcome::Taken,
+            Err(refusal) => Outcome::Refused(refusal),
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Creates `path` with `mode` before the umask; a file that is there already is an error of the
@@ -41,6 +41,27 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         return Err(error);
     }
     sync_folder(path)
+}
+
+/// Whether `path` can be replaced: makes its folder (for its owner alone) if there is none, and
+/// writes an empty file there that is taken away again.
+///
+/// # Errors
+/// What the system says, or that something else than a file is there.
+pub fn probe(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let temporary = beside(path)?;
+    let _ = fs::remove_file(&temporary);
+    create(&temporary, b"", 0o600)?;
+    fs::remove_file(temporary)
 }
 
 /// The name of the temporary file: hidden, and of this process alone.

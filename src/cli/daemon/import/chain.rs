@@ -91,7 +91,8 @@ impl Blocks {
     /// have, which has to be the same.
     fn skip(&mut self, growing: &Growing) -> anyhow::Result<u64> {
         let ours = growing.ledger.height();
-        if ours < 2 {
+        let is_empty = matches!(self, Self::Stores { height, .. } if *height < 2);
+        if ours < 2 || is_empty {
             return Ok(1);
         }
         let chain = growing.ledger.chain();
@@ -228,20 +229,25 @@ impl Ahead<'_> {
     }
 }
 
-/// Takes all blocks that are not there yet.
+/// Takes all blocks that are not there yet: the lines for the table, and what is wrong. The block
+/// that is on top in the end has a digest that was computed, also where others are trusted.
 pub(super) fn take(
     growing: &mut Growing,
     blocks: &mut Blocks,
     trust_digests: bool,
     tell: Tell,
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<(Vec<Line>, Option<String>)> {
     let chain = growing.ledger.chain();
     if trust_digests {
         eprintln!(
             "bitmarkd: WARNING: --trust-digests: the proof of work of no block but the highest is checked; do this only with files that your own node wrote and that nobody else could change"
         );
     }
+    let mut memory = DigestMemory::new();
+    // A run that trusted digests may have been killed.
+    growing.settle(&mut memory)?;
     let there = blocks.skip(growing)?;
+    let before = growing.ledger.height();
     let bar = blocks.bar(tell);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = cores.min(WORKERS_MAX);
@@ -259,7 +265,7 @@ pub(super) fn take(
         is_at_end: false,
         failed: None,
     };
-    let mut memory = DigestMemory::new();
+    let mut is_top_trusted = false;
     let taken = loop {
         let (packed, digest) = match ahead.next() {
             Ok(Some(next)) => next,
@@ -273,20 +279,31 @@ pub(super) fn take(
         if let Err(error) = result {
             break Err(told(error, &packed, growing));
         }
+        is_top_trusted = trust_digests && digest.is_some();
         bar.inc(ahead.blocks.steps_of(&packed));
     };
+    if is_top_trusted {
+        growing.settle(&mut memory)?;
+    }
     growing.store.flush()?;
     bar.finish_and_clear();
     let height = growing.ledger.height();
-    taken.with_context(|| format!("the chain is taken up to block {height}, which is kept"))?;
-    Ok(vec![
+    let lines = vec![
         (
             "blocks",
-            format!("{} taken, {} were there", growing.taken, there - 1),
+            format!(
+                "{} taken, {} were there",
+                height.saturating_sub(before),
+                there - 1
+            ),
         ),
         ("height", height.to_string()),
         ("top", growing.ledger.tip().digest.to_string()),
-    ])
+    ];
+    let problem = taken
+        .err()
+        .map(|error| format!("the chain is taken up to block {height}, which is kept: {error:#}"));
+    Ok((lines, problem))
 }
 
 fn told(error: LedgerError, packed: &[u8], growing: &Growing) -> anyhow::Error {
@@ -302,6 +319,6 @@ fn told(error: LedgerError, packed: &[u8], growing: &Growing) -> anyhow::Error {
             )
         }
         LedgerError::Refused(why) => anyhow::anyhow!("block {number} is refused: {why}"),
-        error => error.into(),
+        error => anyhow::Error::new(error).context(format!("block {number}")),
     }
 }

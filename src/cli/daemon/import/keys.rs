@@ -3,10 +3,10 @@
 //!
 //! Which half of a pair is in which file is told by what the file says, not by its name: the
 //! reference's defaults have the two names the wrong way round. No different file that is there is
-//! overwritten unless that is asked for, and none of the other node ever.
+//! overwritten unless that is asked for, when it is kept beside; and none of the other node ever.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Line;
 use super::pending::read;
+use super::sources::is_file;
 use crate::core::chain::Chain;
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey, PrivateKey};
 use crate::shell::files::atomic;
@@ -23,6 +24,8 @@ use crate::shell::tcp::tls;
 
 /// Bytes of a key file at most.
 const BYTES_MAX: u64 = 1 << 20;
+/// Old files of one name that are kept at most.
+const OLD_MAX: usize = 99;
 const PUBLIC_MODE: u32 = 0o644;
 const PRIVATE_MODE: u32 = 0o600;
 const NAMES: [&str; 7] = [
@@ -36,8 +39,13 @@ const NAMES: [&str; 7] = [
 ];
 
 /// Whether a folder has any of the files.
-pub(super) fn are_in(folder: &Path) -> bool {
-    NAMES.iter().any(|name| folder.join(name).is_file())
+pub(super) fn are_in(folder: &Path) -> anyhow::Result<bool> {
+    for name in NAMES {
+        if is_file(&folder.join(name))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether both names lead to one file.
@@ -48,12 +56,26 @@ pub(super) fn is_same_file(one: &Path, two: &Path) -> bool {
     }
 }
 
+/// Whether a file, which may not be there yet, would lie in a folder or below it.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let parent = path.ancestors().skip(1).find_map(|parent| match parent {
+        parent if parent.as_os_str().is_empty() => Path::new(".").canonicalize().ok(),
+        parent => parent.canonicalize().ok(),
+    });
+    match (parent, folder.canonicalize()) {
+        (Some(parent), Ok(folder)) => parent.starts_with(folder),
+        _ => false,
+    }
+}
+
 /// A file to be written.
 struct Copy {
     target: PathBuf,
     bytes: Zeroizing<Vec<u8>>,
     mode: u32,
     is_there: bool,
+    /// Another file that is there and goes.
+    replaced: Option<Zeroizing<Vec<u8>>>,
     /// The target is the other node's own file.
     is_source: bool,
 }
@@ -90,6 +112,15 @@ impl Plan {
         for copy in &mut plan.copies {
             copy.look(folder, force)?;
         }
+        for (at, copy) in plan.copies.iter().enumerate() {
+            let mut others = plan.copies.iter().skip(at + 1);
+            if others.any(|other| copy.clashes_with(other)) {
+                bail!(
+                    "{}: the configuration wants two different keys in this one file",
+                    copy.target.display()
+                );
+            }
+        }
         Ok(plan)
     }
 
@@ -99,6 +130,7 @@ impl Plan {
             bytes,
             mode,
             is_there: false,
+            replaced: None,
             is_source: false,
         });
     }
@@ -184,14 +216,19 @@ impl Plan {
         let mut lines = self.lines;
         let all = self.copies.len();
         let there = self.copies.iter().filter(|copy| copy.is_there).count();
+        let mut replaced = Vec::new();
         for copy in self.copies {
-            copy.write()
-                .with_context(|| copy.target.display().to_string())?;
+            let name = || copy.target.display().to_string();
+            if let Some(kept) = copy.write().with_context(name)? {
+                let text = format!("{} replaced, the old one is {}", name(), kept.display());
+                replaced.push(("keys", text));
+            }
         }
         lines.push((
             "keys",
             format!("{} files written, {there} were there", all - there),
         ));
+        lines.extend(replaced);
         Ok(lines)
     }
 }
@@ -204,7 +241,7 @@ impl Copy {
         self.is_source = NAMES.into_iter().any(of_the_source);
         match read(&self.target, BYTES_MAX).map(Zeroizing::new) {
             Ok(there) if there == self.bytes => self.is_there = true,
-            Ok(_) => {
+            Ok(there) => {
                 if self.is_source {
                     bail!(
                         "{name}: the configuration names a file of the other node for something else; name another one"
@@ -215,16 +252,57 @@ impl Copy {
                         "{name}: another key is there and is not overwritten; move it away, or give --force"
                     );
                 }
+                self.replaced = Some(there);
             }
             Err(error) => match error.downcast_ref::<std::io::Error>() {
                 Some(error) if error.kind() == ErrorKind::NotFound => {}
                 _ => return Err(error),
             },
         }
+        if !self.is_there {
+            if lies_in(&self.target, folder) {
+                bail!(
+                    "{name}: the configuration wants a key in the folder of the other node; name another place"
+                );
+            }
+            atomic::probe(&self.target).with_context(|| name.to_string())?;
+        }
         Ok(())
     }
 
-    fn write(&self) -> std::io::Result<()> {
+    fn clashes_with(&self, other: &Self) -> bool {
+        let place = |path: &Path| {
+            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+            (folder, path.file_name().map(ToOwned::to_owned))
+        };
+        let is_same = self.target == other.target
+            || is_same_file(&self.target, &other.target)
+            || place(&self.target) == place(&other.target);
+        is_same && self.bytes != other.bytes
+    }
+
+    /// Keeps what was there under a name that is free.
+    fn keep_old(&self) -> std::io::Result<Option<PathBuf>> {
+        let Some(bytes) = &self.replaced else {
+            return Ok(None);
+        };
+        for number in 1..=OLD_MAX {
+            let mut name = self.target.as_os_str().to_owned();
+            name.push(".old");
+            if number > 1 {
+                name.push(format!(".{number}"));
+            }
+            let path = PathBuf::from(name);
+            match atomic::create(&path, bytes, PRIVATE_MODE) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Some(path)),
+            }
+        }
+        Err(std::io::Error::other("too many files .old are there"))
+    }
+
+    /// Gives where the file that was there is kept.
+    fn write(&self) -> std::io::Result<Option<PathBuf>> {
         if self.is_there {
             // As it was, but for its owner alone if it is secret.
             let facts = self.target.metadata()?;
@@ -235,21 +313,17 @@ impl Copy {
                 let mode = std::fs::Permissions::from_mode(PRIVATE_MODE);
                 std::fs::set_permissions(&self.target, mode)?;
             }
-            return Ok(());
+            return Ok(None);
         }
-        if let Some(folder) = self.target.parent() {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-        }
-        atomic::replace(&self.target, &self.bytes, self.mode)
+        let kept = self.keep_old()?;
+        atomic::replace(&self.target, &self.bytes, self.mode)?;
+        Ok(kept)
     }
 }
 
 /// A file that is there, of bounded length.
 fn present(path: &Path) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
-    if path.is_file() {
+    if is_file(path)? {
         read(path, BYTES_MAX).map(Zeroizing::new).map(Some)
     } else {
         Ok(None)

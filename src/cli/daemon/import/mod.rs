@@ -12,6 +12,7 @@ mod peers;
 mod pending;
 mod sources;
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -20,6 +21,7 @@ use super::Tell;
 use super::blocks::{self, Growing};
 use super::identities::chain_named;
 use crate::shell::files::config::Config;
+use crate::shell::store::leveldb;
 use sources::Sources;
 
 /// `import`
@@ -54,11 +56,11 @@ pub struct Args {
     /// Leave these parts out.
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     skip: Vec<Part>,
-    /// Believe that each block has the digest which the next one names, and compute that of the
-    /// highest alone: no proof of work is checked.
+    /// Believe that each block of the stores has the digest which the next one names, and compute
+    /// that of the highest alone: no proof of work is checked.
     #[arg(long)]
     trust_digests: bool,
-    /// Put the keys in the place of others that are there.
+    /// Put the keys in the place of others that are there, which are kept as NAME.old.
     #[arg(long)]
     force: bool,
 }
@@ -92,6 +94,7 @@ pub(super) fn run(args: &Args, config: &Config, tell: Tell) -> anyhow::Result<()
         tell.say(line);
     }
     // First what can be refused, before the hours that a chain may take.
+    let _locks = hold(args)?;
     let keys = sources
         .keys
         .as_deref()
@@ -110,39 +113,81 @@ pub(super) fn run(args: &Args, config: &Config, tell: Tell) -> anyhow::Result<()
     let blocks = sources.blocks.as_ref().map(chain::Blocks::open);
     let blocks = blocks.transpose()?;
 
-    let mut table = Vec::new();
-    let mut problems = Vec::new();
+    let mut report = Report::default();
     if blocks.is_some() || pending.is_some() {
         let mut growing = Growing::new(blocks::open(config)?, chain, tell)?;
+        let mut is_whole = true;
         if let Some(mut blocks) = blocks {
-            table.extend(chain::take(
-                &mut growing,
-                &mut blocks,
-                args.trust_digests,
-                tell,
-            )?);
-            let (lines, problem) = indexes::compare(&growing, &blocks, tell)?;
-            table.extend(lines);
-            problems.extend(problem);
+            let taken = chain::take(&mut growing, &mut blocks, args.trust_digests, tell);
+            is_whole = matches!(taken, Ok((_, None)));
+            report.add(taken);
+            if is_whole {
+                report.add(indexes::compare(&growing, &blocks, tell));
+            }
         }
-        if let Some(bytes) = pending {
-            let (line, problem) = pending::take(&growing, config, &bytes, tell)?;
-            table.push(line);
-            problems.extend(problem);
+        match pending {
+            // Records that build on blocks which are missing would be lost.
+            Some(_) if !is_whole => {
+                let text =
+                    "not taken, as something is wrong with the chain; --only pending takes them";
+                report.table.push(("pending", text.to_owned()));
+            }
+            Some(bytes) => {
+                let taken = pending::take(&growing, config, &bytes, tell);
+                report.add(taken.map(|(line, problem)| (vec![line], problem)));
+            }
+            None => {}
         }
     }
     if let Some(peers) = peers {
-        table.push(peers.write()?);
+        report.add(peers.write().map(|line| (vec![line], None)));
     }
     if let Some(keys) = keys {
-        table.extend(keys.write()?);
+        report.add(keys.write().map(|lines| (lines, None)));
     }
-    for (name, text) in &table {
-        tell.say(format!("{name:<8} {text}"));
+    report.table.extend(sources.missing(args));
+    report.end(tell)
+}
+
+/// The locks of all stores that lie in the folder, whatever is taken of it: a node that runs
+/// writes its other files, too.
+fn hold(args: &Args) -> anyhow::Result<Vec<File>> {
+    let mut locks = Vec::new();
+    if let Some(folder) = &args.folder {
+        for folder in [folder.clone(), folder.join("data")] {
+            locks.extend(leveldb::hold_all(&folder)?);
+        }
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        bail!("{}", problems.join("; "))
+    Ok(locks)
+}
+
+/// What came out, told in any case.
+#[derive(Debug, Default)]
+struct Report {
+    table: Vec<Line>,
+    problems: Vec<String>,
+}
+
+impl Report {
+    /// What became of a part: its lines, and what is wrong.
+    fn add(&mut self, part: anyhow::Result<(Vec<Line>, Option<String>)>) {
+        match part {
+            Ok((lines, problem)) => {
+                self.table.extend(lines);
+                self.problems.extend(problem);
+            }
+            Err(error) => self.problems.push(format!("{error:#}")),
+        }
+    }
+
+    fn end(self, tell: Tell) -> anyhow::Result<()> {
+        for (name, text) in &self.table {
+            tell.say(format!("{name:<8} {text}"));
+        }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            bail!("{}", self.problems.join("; "))
+        }
     }
 }

@@ -19,16 +19,18 @@ use crate::shell::files::config::Config;
 
 /// Bytes of a file that is read: more than the pools hold.
 const BYTES_MAX: u64 = 512 << 20;
-/// Records that are told one by one.
-const TOLD_MAX: usize = 10;
 
-/// A file of bounded length.
+/// The whole file of records.
 pub(super) fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
     read(path, BYTES_MAX)
 }
 
+/// A file of bounded length; nothing else is opened, as a pipe would be waited for.
 pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     let name = || path.display().to_string();
+    if !path.metadata().with_context(name)?.is_file() {
+        bail!("{}: this is no regular file", name());
+    }
     let mut bytes = Vec::new();
     File::open(path)
         .with_context(name)?
@@ -79,11 +81,8 @@ pub(super) fn take(
     growing.store.apply(&batch)?;
     growing.store.flush()?;
     if !tell.quiet {
-        for text in texts.iter().take(TOLD_MAX) {
+        for text in &texts {
             eprintln!("bitmarkd: {text}");
-        }
-        if let Some(more) = texts.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-            eprintln!("bitmarkd: and {more} more");
         }
     }
     let counts = file.counts();

@@ -93,6 +93,43 @@ fn what_a_fork_leaves_behind_is_explained() {
 }
 
 #[test]
+fn an_entry_that_is_left_over_excuses_one_block_below_the_one_that_it_names() {
+    let ours = store(4, held(3, 9));
+    let left_over = |number| {
+        let mut theirs = ours.clone();
+        let value = keys::block(number);
+        put(&mut theirs, Pool::BlockOwnerTxIndex, &[9; 32], &value);
+        put(&mut theirs, Pool::BlockOwnerPayment, &keys::block(5), b"x");
+        theirs
+    };
+    assert_eq!(outcome(&ours, &left_over(6)), (2, 0));
+    assert_eq!(outcome(&ours, &left_over(5)), (1, 1), "not above it");
+    let mut theirs = left_over(6);
+    put(&mut theirs, Pool::BlockOwnerPayment, &keys::block(4), b"x");
+    assert_eq!(outcome(&ours, &theirs), (2, 1), "one alone");
+    let mut theirs = ours.clone();
+    put(&mut theirs, Pool::BlockOwnerTxIndex, &[9; 32], b"none");
+    assert_eq!(outcome(&ours, &theirs), (0, 1), "none at all");
+}
+
+#[test]
+fn a_higher_count_needs_gaps_to_match() {
+    let ours = store(1, held(0, 9));
+    assert_eq!(outcome(&ours, &store(2, held(1, 9))), (2, 0));
+    let outside = outcome(&ours, &store(2, held(7, 9)));
+    assert_eq!(outside, (0, 2), "the entry lies above the count");
+    let mut theirs = store(2, held(0, 9));
+    let second = [&ACCOUNT, &keys::block(1)[..]].concat();
+    put(&mut theirs, Pool::Ownership, &second, b"one more");
+    assert_eq!(outcome(&ours, &theirs).0, 0, "both places are taken");
+    assert_eq!(
+        outcome(&store(4, held(3, 9)), &store(6, held(2, 9))),
+        (1, 1),
+        "nothing moves forward"
+    );
+}
+
+#[test]
 fn everything_else_is_a_difference() {
     let ours = store(4, held(3, 9));
     for theirs in [

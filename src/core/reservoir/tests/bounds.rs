@@ -1,6 +1,7 @@
 //! What happens at each bound.
 
 use super::*;
+use crate::core::reservoir::file::{CacheFile, TOLD_MAX};
 
 fn caps(change: impl FnOnce(&mut Caps)) -> World {
     let mut caps = Caps {
@@ -224,4 +225,37 @@ fn small_payments_do_not_push_out_the_one_that_pays() {
         world.peer(Command::Transfer, record.clone()).unwrap();
         assert_eq!(world.status(&TxId::of(&record)), Status::Verified);
     }
+}
+
+#[test]
+fn of_a_file_of_refused_records_the_first_and_a_number_are_told() {
+    let mut world = World::new();
+    let confirmed = Confirmed {
+        view: &world.store,
+        ledger: &world.ledger,
+    };
+    let refused = [b'A', 0, 0].repeat(5_000);
+    let (mut file, mut out) = (CacheFile::default(), Vec::new());
+    file.restore(
+        Some(&refused),
+        world.now,
+        &mut world.pools,
+        &confirmed,
+        &mut out,
+    )
+    .unwrap();
+    assert_eq!(file.counts().refused, 5_000);
+    let told: Vec<&str> = out
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Log(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told.len() as u64, TOLD_MAX + 1);
+    assert!(told[0].starts_with("a record A of the file is passed over: "));
+    assert_eq!(
+        told[10],
+        "and 4990 more records of the file are passed over"
+    );
 }

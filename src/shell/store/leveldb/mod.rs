@@ -89,6 +89,36 @@ impl LevelDbError {
     }
 }
 
+/// Whether nothing is there; anything else is a fault.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// The locks of all stores of a folder: as long as they are held no writer can start.
+///
+/// # Errors
+/// The first store that is in use, or that can not be asked.
+pub fn hold_all(folder: &Path) -> Result<Vec<File>, LevelDbError> {
+    let entries = match folder.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if is_absence(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(LevelDbError::io(folder, error)),
+    };
+    let mut locks = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| LevelDbError::io(folder, error))?
+            .path();
+        if path.extension().is_some_and(|ending| ending == "leveldb") && path.is_dir() {
+            locks.extend(lock::shared(&path)?);
+        }
+    }
+    Ok(locks)
+}
+
 /// What is written under a key at one time: nothing where it was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Written {
@@ -115,8 +145,14 @@ impl LevelDb {
     /// # Errors
     /// See [`LevelDbError`].
     pub fn open(folder: &Path) -> Result<Self, LevelDbError> {
-        if !folder.join(manifest::CURRENT).is_file() {
-            return Err(LevelDbError::Missing(folder.to_owned()));
+        let current = folder.join(manifest::CURRENT);
+        match current.metadata() {
+            Ok(facts) if facts.is_file() => {}
+            Ok(_) => return Err(LevelDbError::Missing(folder.to_owned())),
+            Err(error) if is_absence(&error) => {
+                return Err(LevelDbError::Missing(folder.to_owned()));
+            }
+            Err(error) => return Err(LevelDbError::io(&current, error)),
         }
         let lock = lock::shared(folder)?;
         let manifest = Manifest::read(folder)?;
