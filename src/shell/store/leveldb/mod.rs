@@ -3,8 +3,9 @@
 //!
 //! It never writes, not even a lock file, and repairs nothing. What is damaged is an error, wherever
 //! it is found: libraries that open such a folder recover it, compact it, and end a list silently at
-//! the first block that they can not read. Memory is bounded: by the log, which its writer keeps at
-//! a few mebibytes, and by one block of each open table.
+//! the first block that they can not read. In memory are the log, which its writer keeps at a few
+//! mebibytes, and of each open table its index and one block; a scan opens all tables of level 0, of
+//! which its writer keeps a dozen. A folder that somebody made up may have more.
 
 mod iterator;
 mod journal;
