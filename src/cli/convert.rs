@@ -2,18 +2,17 @@
 //! what it includes, and writes one new file, which our own reader has read before. Overwrites none
 //! unless it is told to; changes nothing of the reference's.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 
-use crate::shell::files::atomic;
 use crate::shell::files::config::{Config, ConfigError, Logging, RecorderConfig, Variables};
 use crate::shell::files::moved::{self, Converted, Note, Origin};
 use crate::shell::files::ucl::{self, Document, FILE_MAX};
+use crate::shell::files::{atomic, bounded};
 
 /// Everybody may read it: no secret stands in a configuration.
 const MODE: u32 = 0o644;
@@ -82,21 +81,6 @@ impl Program {
     }
 }
 
-/// A regular file of the reference's, no longer than one can be.
-pub fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // Nobody need be at the other end of a pipe.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// What came out of a file, for a terminal.
 fn plain(text: &str) -> String {
     let plain = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
@@ -131,7 +115,7 @@ pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow:
     // links lead to.
     let named = moved::clean(&std::path::absolute(&args.file).with_context(name)?);
     let file = named.canonicalize().with_context(name)?;
-    let bytes = bounded(&file).with_context(name)?;
+    let bytes = bounded::read(&file, FILE_MAX as u64).with_context(name)?;
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let variables = Variables::new(set, environment).map_err(anyhow::Error::msg)?;
@@ -169,7 +153,7 @@ pub fn run(program: Program, command: &ConfigCommand, set: &[String]) -> anyhow:
             variables: &variables.values(),
             open: &mut |name| {
                 let path = name.canonicalize()?;
-                let bytes = bounded(&path)?;
+                let bytes = bounded::read(&path, FILE_MAX as u64)?;
                 Ok((path, bytes))
             },
         },

@@ -167,7 +167,7 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
         ["--skip", "chain", "--reservoir=go/peers.json"],
     ] {
         let text = told(place.run(&[&["import"][..], &args].concat()));
-        assert!(text.contains("this is no regular file"), "{text}");
+        assert!(text.contains("not a regular file"), "{text}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a file means is decided here or in `core`; nothing here keeps a file open.
 
 pub mod atomic;
+pub mod bounded;
 pub mod certificate;
 pub mod config;
 pub mod dns;

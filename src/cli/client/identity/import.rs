@@ -14,11 +14,11 @@ use super::file::File;
 use super::{DESCRIPTION_MAX, Place};
 use crate::cli::client::settings::{self, Settings};
 use crate::cli::client::{Output, setup};
-use crate::cli::convert;
 use crate::core::keys::reference_seal::{ReferenceSealError, ReferenceSealed};
 use crate::core::keys::{Account, Secret};
+use crate::shell::files::bounded;
 use crate::shell::files::moved::{self, ClientFile, ClientIdentity};
-use crate::shell::files::ucl;
+use crate::shell::files::ucl::{self, FILE_MAX};
 
 /// Most identities of one file: each costs a second or so.
 const IDENTITIES_MAX: usize = 1000;
@@ -58,7 +58,7 @@ enum Found<'f> {
 /// The reference's file.
 fn read(path: &Path, only: &[String]) -> anyhow::Result<ClientFile> {
     let place = || path.display().to_string();
-    let bytes = Zeroizing::new(convert::bounded(path).with_context(place)?);
+    let bytes = Zeroizing::new(bounded::read(path, FILE_MAX as u64).with_context(place)?);
     let document = ucl::read_alone(&bytes).map_err(|error| {
         anyhow!(
             "{}: {error}; this is no configuration of the reference's client, or a name or description in it has a quote without a \\ before it",

@@ -1,11 +1,9 @@
 //! The other node's file of pending records (`proto/reservoir.md`, section 12) into the pools of our
 //! store, where the next start finds them. What the pools refuse is told and counted.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::super::Tell;
 use super::super::blocks::{Growing, wall};
@@ -15,6 +13,7 @@ use crate::core::reservoir::{Confirmed, Effect, Reservoir, Timing};
 use crate::core::state::Batch;
 use crate::core::time::Now;
 use crate::node::caps;
+use crate::shell::files::bounded;
 use crate::shell::files::config::Config;
 
 /// Bytes of a file that is read: more than the pools hold.
@@ -25,22 +24,9 @@ pub(super) fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
     read(path, BYTES_MAX)
 }
 
-/// A file of bounded length; nothing else is opened, as a pipe would be waited for.
+/// What the other node or ours wrote, with its name where it cannot be read.
 pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
-    let name = || path.display().to_string();
-    if !path.metadata().with_context(name)?.is_file() {
-        bail!("{}: this is no regular file", name());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .with_context(name)?
-        .take(most + 1)
-        .read_to_end(&mut bytes)
-        .with_context(name)?;
-    if bytes.len() as u64 > most {
-        bail!("{}: no such file has more than {most} bytes", name());
-    }
-    Ok(bytes)
+    bounded::read(path, most).with_context(|| path.display().to_string())
 }
 
 /// The line for the table, and what is wrong.

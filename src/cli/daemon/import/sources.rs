@@ -168,7 +168,7 @@ pub(super) fn is_file(path: &Path) -> anyhow::Result<bool> {
     match facts_of(path)? {
         None => Ok(false),
         Some(facts) if facts.is_file() => Ok(true),
-        Some(_) => bail!("{}: this is no regular file", path.display()),
+        Some(_) => bail!("{}: not a regular file", path.display()),
     }
 }
 
