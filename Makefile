@@ -11,7 +11,7 @@ TIME ?= 3600
 RUN := testnet/run
 RELEASE := target/release
 
-.PHONY: help setup setup-tests build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak interop mutants deb deb-test
+.PHONY: help setup setup-tests setup-bench build check test vectors sim testnet testnet-status testnet-stop certs bench fuzz soak interop mutants deb deb-test
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: ## installs the Debian packages that are missing; elsewhere says what to 
 
 setup-tests: ## the same, and the browser that the tests drive
 	@./testnet/setup.sh tests
+
+setup-bench: ## the same, and the library that the digest is measured beside
+	@./testnet/setup.sh bench
 
 build: setup ## the three programs, optimised
 	$(CARGO) build --locked --release --bins
@@ -109,8 +112,8 @@ interop: setup ## our programs among the public Go ones: REFERENCE_BIN=FOLDER, a
 	$(CARGO) test --locked --test interop $(if $(ROW),$(if $(filter life,$(ROW)),life,row_$(shell printf %02d '$(ROW)')_)) -- \
 	  --ignored --nocapture --test-threads=1
 
-bench: setup ## what is measured, as ratios in one run
-	$(CARGO) bench --locked
+bench: setup-bench ## what is measured, one table, kept in benches/results: ONLY="digest block" REFERENCE_BIN=FOLDER
+	$(CARGO) bench --locked --bench bench -- $(ONLY)
 
 # Without a sanitizer the targets build with stable Rust; what they look for are panics,
 # overflows, endless loops and memory.

@@ -32,6 +32,8 @@ use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::table::{Reach, Row, Table};
+
 /// Nodes that are measured.
 const NODES: usize = 8;
 /// Records of each run, one at a time.
@@ -538,12 +540,8 @@ fn taken_in() -> f64 {
     TAKEN as f64 / seconds
 }
 
-fn row(measure: &str, ours: &str, target: &str) {
-    println!("{measure:52} {ours:>26}  {target}");
-}
-
 /// The rows about time, and the one about memory, of a network with this policy.
-fn network(policy: &str) {
+fn network(table: &mut Table, policy: &str) {
     let context = &Context::new().expect("CURVE");
     let folder = tempfile::tempdir().expect("a folder");
     let (plans, _ports) = plans(folder.path(), NODES + 2);
@@ -555,13 +553,18 @@ fn network(policy: &str) {
     }
     let askers: Vec<Requester> = nodes.iter().map(|n| n.requester(context)).collect();
     let publishers = Publishers::new(context, &nodes);
-    let tell = |what: &str, (median, p99): (f64, f64), target: &str| {
-        let ours = format!("{median:.1} ms, {p99:.1} ms");
-        row(&format!("time to all 8, {policy}, {what}"), &ours, target);
+    let mut tell = |what: &str, (median, p99): (f64, f64)| {
+        for (name, figure, bound) in [("median", median, 20.0), ("p99", p99, 100.0)] {
+            let measure = format!("mempool, time to all 8, {policy}, {what}, {name}");
+            table.row(
+                Row::of_pairs(&measure, "ms", "target", &[(figure, bound)])
+                    .reach(Reach::AtMost(1.0))
+                    .parameters(format!("{RECORDS} records")),
+            );
+        }
     };
-    let target = "median < 20 ms, p99 < 100 ms";
     times("warm", &askers, &publishers);
-    tell("no others", times("plain", &askers, &publishers), target);
+    tell("no others", times("plain", &askers, &publishers));
 
     let mut two = start(&plans, NODES..NODES + 2, policy);
     for node in &nodes {
@@ -574,7 +577,7 @@ fn network(policy: &str) {
         node.wait("two more peers", |s| s["mempool"]["overlay"] == others + 2);
     }
     let well = times("both well", &askers, &publishers);
-    tell("two more, both well", well, target);
+    tell("two more, both well", well);
     let (dead, slow) = (two.remove(0), two.remove(0));
     dead.signal(Signal::STOP);
     let stop = AtomicBool::new(false);
@@ -584,37 +587,41 @@ fn network(policy: &str) {
         stop.store(true, Ordering::SeqCst);
         worst
     });
-    tell("one dead, one slow", worst, "no effect on the others");
+    tell("one dead, one slow", worst);
     drop((dead, slow));
 
     if policy == "relay" {
         let (before, looks, parked) = flood(&nodes[0], context);
         let looks: Vec<String> = looks.iter().map(|mib| format!("{mib:.0}")).collect();
-        let ours = format!("{before:.0}: {} MiB", looks.join(" "));
-        let measure = format!("memory, flood of {FLOOD} proofs ({parked} parked)");
-        row(&measure, &ours, "flat at the bound");
+        table.row(
+            Row::told("mempool, memory before a flood", "MiB", before).parameters(format!(
+                "{FLOOD} proofs ({parked} parked), meanwhile: {}",
+                looks.join(" ")
+            )),
+        );
     }
 }
 
-fn main() {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{NODES} node processes and this one on {cores} cores; {RECORDS} records a run\n");
-    row("measure", "ours", "target");
+/// The measure.
+pub fn run(table: &mut Table) {
     for policy in ["own", "relay"] {
-        network(policy);
+        network(table, policy);
     }
     for (size, burst) in [
         (TRANSFER_BYTES, 1),
         (TRANSFER_BYTES, 100),
         (ISSUES_BYTES, 1),
     ] {
-        let ours = format!("{:.3}", Mesh::bytes_for(size, burst));
-        let measure = format!("bytes, full mesh, own, {size} B, {burst} at a time");
-        row(&measure, &ours, "<= 1.05 x payload x peers");
+        let measure = format!("mempool, bytes in a full mesh, {size} B, {burst} at a time");
+        let pair = (Mesh::bytes_for(size, burst), 1.0);
+        table.row(
+            Row::of_pairs(&measure, "x", "payload x peers", &[pair]).reach(Reach::AtMost(1.05)),
+        );
     }
-    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| taken_in()).collect();
-    rates.sort_by(f64::total_cmp);
-    let ours = format!("{:.0} a second", rates[ROUNDS / 2]);
-    let measure = format!("taken in on one core, bundles of {SMALL_BYTES} B");
-    row(&measure, &ours, ">= 50000 a second");
+    let pairs: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (taken_in(), 50_000.0)).collect();
+    table.row(
+        Row::of_pairs("mempool, bundles taken in", "bundles/s", "target", &pairs)
+            .reach(Reach::AtLeast(1.0))
+            .parameters(format!("{SMALL_BYTES} B, one core")),
+    );
 }

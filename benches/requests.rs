@@ -16,6 +16,8 @@ use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::server::{Binding, Bound, Service};
 use bitmarkd::shell::zmq::{Access, AccessThread, Context, Frames};
 
+use crate::table::{Reach, Row, Table};
+
 /// Requests of each client in a round.
 const REQUESTS: usize = 5_000;
 /// Rounds; the median counts.
@@ -65,12 +67,8 @@ fn rate(
     (clients * REQUESTS) as f64 / begin.elapsed().as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn main() {
+/// The measure.
+pub fn run(table: &mut Table) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut ports = Ports::default();
     let plan = Plan::new(folder.path(), "n1", &mut ports).expect("ports");
@@ -99,29 +97,24 @@ fn main() {
         .and_then(|bound| bound.serve(echo))
         .expect("an echo");
 
-    println!(
-        "{:>8} {:>8} {:>12} {:>12} {:>8}",
-        "command", "clients", "node/s", "echo/s", "ratio"
-    );
     for command in ["N", "I", "H"] {
         let mut request = vec![b"devnet".to_vec(), command.as_bytes().to_vec()];
         if command == "H" {
             request.push(1_u64.to_be_bytes().to_vec());
         }
         for clients in [1, 8] {
-            let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-            for _ in 0..ROUNDS {
-                let a = rate(&plan.key(), node.bindings.peer[0], clients, &request);
-                let b = rate(&key.public_key(), server.addresses[0], clients, &request);
-                ours.push(a);
-                bare.push(b);
-                ratios.push(a / b);
-            }
-            println!(
-                "{command:>8} {clients:>8} {:>12.0} {:>12.0} {:>8.3}",
-                median(ours),
-                median(bare),
-                median(ratios)
+            let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+                .map(|_| {
+                    let ours = rate(&plan.key(), node.bindings.peer[0], clients, &request);
+                    let bare = rate(&key.public_key(), server.addresses[0], clients, &request);
+                    (ours, bare)
+                })
+                .collect();
+            let measure = format!("{command} requests, {clients} clients");
+            table.row(
+                Row::of_pairs(&measure, "requests/s", "bare echo", &pairs)
+                    .reach(Reach::AtLeast(0.9))
+                    .parameters(format!("{ROUNDS} pairs of {REQUESTS} a client, CURVE")),
             );
         }
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs and this machine lacks: a C/C++ compiler, pkg-config and libzmq with CURVE.
-# Called with `tests`, also the browser that the tests of the explorer drive.
+# Called with `tests`, also the browser that the tests of the explorer drive; with `bench`, also the
+# libargon2 that the block digest is measured beside.
 set -euo pipefail
 missing=()
 command -v c++ >/dev/null || missing+=(g++)
@@ -10,6 +11,7 @@ if [ "${1:-}" = tests ]; then
   command -v chromium >/dev/null || missing+=(chromium)
   command -v chromedriver >/dev/null || missing+=(chromium-driver)
 fi
+if [ "${1:-}" = bench ] && ! ldconfig -p 2>/dev/null | grep -q 'libargon2\.so\.1'; then missing+=(libargon2-1); fi
 if ! command -v cargo >/dev/null; then
   echo "cargo was not found: install Rust 1.90 or newer (rustup, or your system's packages), then call this again" >&2
   exit 1

@@ -1,0 +1,59 @@
+//! What is measured, one file a measure: `make bench` runs them all, `make bench ONLY="digest block"`
+//! some. Each hands its rows to the one [`table`]. A measure may start this program anew for a part
+//! that wants a process of its own.
+
+mod digest;
+mod mempool;
+mod requests;
+mod rival;
+mod table;
+mod title;
+mod world;
+
+use table::Table;
+
+/// A measure: its name and what takes its rows.
+type Measure = (&'static str, fn(&mut Table));
+
+/// In the order they run in.
+const MEASURES: &[Measure] = &[
+    ("digest", digest::run),
+    ("requests", requests::run),
+    ("title", title::run),
+    ("mempool", mempool::run),
+];
+
+/// A part that runs as a process of its own: its name and what is done with the arguments behind it.
+type Part = (&'static str, fn(&[String]));
+
+/// All of them.
+const PARTS: &[Part] = &[("libargon2", rival::part)];
+
+fn main() {
+    // `cargo bench` hands `--bench` on.
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    if let Some((first, rest)) = words.split_first()
+        && let Some((_, part)) = PARTS.iter().find(|(name, _)| name == first)
+    {
+        return part(rest);
+    }
+    if let Some(unknown) = words
+        .iter()
+        .find(|word| !MEASURES.iter().any(|(name, _)| name == word))
+    {
+        let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
+        eprintln!("{unknown}: no such measure; there are {}", names.join(", "));
+        std::process::exit(2);
+    }
+    let mut table = Table::default();
+    for (name, run) in MEASURES {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            eprintln!("== {name}");
+            run(&mut table);
+        }
+    }
+    table.finish();
+}

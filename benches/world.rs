@@ -1,0 +1,106 @@
+//! A chain in a store, as long as wanted, of real records in blocks that nobody mined: their digests
+//! are made up, since real ones cost hours and are not asked for.
+
+use bitmarkd::core::block::{Compact, Header};
+use bitmarkd::core::chain::DEVNET;
+use bitmarkd::core::currency::{Currency, Payments, address};
+use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
+use bitmarkd::core::keys::PrivateKey;
+use bitmarkd::core::ledger::Ledger;
+use bitmarkd::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use bitmarkd::shell::store::Store;
+
+/// The first block's time.
+const NOW: u64 = 1_700_000_000;
+/// Fingerprint of the one asset.
+const PRINT: &[u8] = b"01fingerprint";
+
+/// A record's packed bytes, signed.
+pub fn signed(mut record: Record, key: &PrivateKey) -> Vec<u8> {
+    sign(&mut record, key).expect("it is signed")
+}
+
+/// The chain, its store and its one owner.
+pub struct World {
+    /// Where it lies.
+    pub store: Store,
+    /// What of it is held in memory.
+    pub ledger: Ledger,
+    /// Who owns everything.
+    pub key: PrivateKey,
+    foundation: Vec<u8>,
+}
+
+impl World {
+    /// A chain of no blocks.
+    pub fn new(store: Store) -> Self {
+        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
+        let owner = key.account().expect("an account");
+        let coin = |currency| (currency, address::encode(111, &[7; 20]).into_bytes());
+        let payments = Payments([coin(Currency::Bitcoin), coin(Currency::Litecoin)].into());
+        let foundation = Record::BlockFoundation(BlockFoundation {
+            version: 1,
+            payments,
+            owner,
+            nonce: 1234,
+            signature: Vec::new(),
+        });
+        Self {
+            foundation: signed(foundation, &key),
+            ledger: Ledger::empty(&DEVNET),
+            store,
+            key,
+        }
+    }
+
+    /// The one asset.
+    pub fn asset(&self) -> Vec<u8> {
+        let asset = Record::AssetData(AssetData {
+            name: b"a house".to_vec(),
+            fingerprint: PRINT.to_vec(),
+            metadata: Vec::new(),
+            registrant: self.key.account().expect("an account"),
+            signature: Vec::new(),
+        });
+        signed(asset, &self.key)
+    }
+
+    /// An issue of it.
+    pub fn issue(&self, nonce: u64) -> Vec<u8> {
+        let issue = Record::BitmarkIssue(BitmarkIssue {
+            asset_id: AssetId::of(PRINT),
+            owner: self.key.account().expect("an account"),
+            nonce,
+            signature: Vec::new(),
+        });
+        signed(issue, &self.key)
+    }
+
+    /// Puts a block with these records on top, and a foundation before them.
+    pub fn block(&mut self, records: Vec<Vec<u8>>) {
+        let all: Vec<Vec<u8>> = std::iter::once(self.foundation.clone())
+            .chain(records)
+            .collect();
+        let ids: Vec<TxId> = all.iter().map(|packed| TxId::of(packed)).collect();
+        let tip = self.ledger.tip();
+        let number = tip.number + 1;
+        let header = Header {
+            version: 2,
+            transaction_count: u16::try_from(all.len()).expect("few records"),
+            number,
+            previous_block: tip.digest,
+            merkle_root: merkle::root(&ids),
+            timestamp: NOW + number,
+            difficulty: Compact::ONE,
+            nonce: 0,
+        };
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&number.to_le_bytes());
+        let packed = [header.pack().to_vec(), all.concat()].concat();
+        let applied = self
+            .ledger
+            .apply(&self.store, &packed, BlockDigest(digest), NOW + number)
+            .expect("a good block");
+        self.store.apply(&applied.batch).expect("the disk takes it");
+    }
+}
