@@ -47,7 +47,7 @@ impl Rival {
             hash(
                 params.passes,
                 params.memory_kib,
-                params.lanes,
+                1,
                 input,
                 header.len(),
                 input,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::core::block::{DigestMemory, digest};
+use crate::core::block::digest;
 use crate::core::chain::Chain;
 use crate::core::engine::{Engine, Settings};
 use crate::core::ledger::{Ledger, LedgerError, Rebuild, RebuildStep};
@@ -63,7 +63,7 @@ pub fn rebuild(
     built: &mut dyn FnMut(u64),
 ) -> Result<u64, LedgerError> {
     let mut rebuild = Rebuild::new(chain);
-    let mut memory = DigestMemory::new();
+    let mut memory = crate::shell::digest::memory();
     loop {
         match rebuild.step(store)? {
             RebuildStep::Store(batch) => store.apply(&batch)?,

@@ -219,7 +219,7 @@ pub(super) fn load(config: &Config, file: &Path, tell: Tell) -> anyhow::Result<(
     }
     let mut loading = Loading {
         growing: Growing::new(store, chain, tell)?,
-        memory: DigestMemory::new(),
+        memory: crate::shell::digest::memory(),
         refused: 0,
         first_refused: None,
     };

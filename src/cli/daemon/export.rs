@@ -50,7 +50,7 @@ fn listing(
     end: u64,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut memory = DigestMemory::new();
+    let mut memory = crate::shell::digest::memory();
     writeln!(out, "[")?;
     for number in start..=end {
         let shown = json_of(store, chain, number, &mut memory)

@@ -2,6 +2,7 @@
 //!
 //! Everything about a block that can be said without the stored state: the ledger says the rest.
 
+pub mod argon2d;
 pub mod crc;
 pub mod difficulty;
 pub mod digest;
@@ -15,7 +16,7 @@ mod ring;
 
 pub use crc::crc;
 pub use difficulty::{Compact, Target};
-pub use digest::{DigestMemory, DigestParams, digest};
+pub use digest::{DigestMemory, DigestParams, digest, digest_two};
 pub use error::BlockError;
 pub use header::{HEADER_BYTES, Header};
 pub use packed::foundation_id;

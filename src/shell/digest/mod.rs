@@ -1,18 +1,23 @@
 //! Worker threads for the memory-hard block digest (`proto/blocks.md`, section 3). No other thread
 //! computes one while the node runs.
 //!
-//! The queue is bounded; the memory of a worker that has had nothing to do for a while is given
+//! A worker takes two digests at once where no other would be without: side by side they are sooner
+//! done than one after the other. The queue is bounded; the memory of a worker that has had nothing to do for a while is given
 //! back, so that an idle node is small.
 
+mod pages;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::core::block::{DigestMemory, DigestParams, HEADER_BYTES, digest};
+use crate::core::block::{DigestMemory, DigestParams, HEADER_BYTES, digest, digest_two};
 use crate::core::id::BlockDigest;
+
+pub use pages::memory;
 
 /// Digests that wait for a worker.
 pub const QUEUE: usize = 64;
@@ -43,12 +48,17 @@ impl DigestWorkers {
     pub fn start(params: DigestParams, workers: usize) -> std::io::Result<Self> {
         let (queue, tasks) = bounded(QUEUE);
         let cancelled = Arc::new(AtomicBool::new(false));
+        let common = Arc::new(Common {
+            tasks,
+            waiting: AtomicUsize::new(0),
+            cancelled: Arc::clone(&cancelled),
+        });
         let mut threads = Vec::new();
         for number in 0..workers.max(1) {
-            let (tasks, over) = (tasks.clone(), Arc::clone(&cancelled));
+            let common = Arc::clone(&common);
             let thread = std::thread::Builder::new()
                 .name(format!("digest-{number}"))
-                .spawn(move || work(params, &tasks, &over))?;
+                .spawn(move || common.work(params))?;
             threads.push(thread);
         }
         Ok(Self {
@@ -100,19 +110,50 @@ impl Drop for DigestWorkers {
     }
 }
 
-fn work(params: DigestParams, tasks: &Receiver<Task>, over: &AtomicBool) {
-    let mut memory = DigestMemory::new();
-    loop {
+/// What a worker sees of the others.
+struct Common {
+    tasks: Receiver<Task>,
+    /// Workers that wait for a task.
+    waiting: AtomicUsize,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Common {
+    fn next(&self, memory: &DigestMemory) -> Result<Task, RecvTimeoutError> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let task = if memory.held_kib() == 0 {
-            tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let task = self.tasks.recv();
+            task.map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            tasks.recv_timeout(IDLE)
+            self.tasks.recv_timeout(IDLE)
         };
-        match task {
-            Ok(_) if over.load(Ordering::SeqCst) => {}
-            Ok(task) => (task.done)(digest(&params, &task.header, &mut memory)),
-            Err(RecvTimeoutError::Timeout) => memory.release(),
-            Err(RecvTimeoutError::Disconnected) => return,
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        task
+    }
+
+    /// One more task, if there are more than the waiting workers will take.
+    fn second(&self) -> Option<Task> {
+        let is_left_over = self.tasks.len() > self.waiting.load(Ordering::SeqCst);
+        is_left_over.then(|| self.tasks.try_recv().ok()).flatten()
+    }
+
+    fn work(&self, params: DigestParams) {
+        let mut memory = memory();
+        loop {
+            match self.next(&memory) {
+                Ok(_) if self.cancelled.load(Ordering::SeqCst) => {}
+                Ok(task) => match self.second() {
+                    Some(second) => {
+                        let headers = [&task.header, &second.header];
+                        let [a, b] = digest_two(&params, headers, &mut memory);
+                        (task.done)(a);
+                        (second.done)(b);
+                    }
+                    None => (task.done)(digest(&params, &task.header, &mut memory)),
+                },
+                Err(RecvTimeoutError::Timeout) => memory.release(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 }

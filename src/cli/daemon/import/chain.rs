@@ -14,14 +14,14 @@ use super::super::Tell;
 use super::super::blocks::{Growing, next_block, progress, wall};
 use super::Line;
 use super::sources::BlockSource;
-use crate::core::block::{DigestMemory, Header, dump};
+use crate::core::block::{Header, dump};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::ledger::{LedgerError, read};
 use crate::shell::digest::DigestWorkers;
 use crate::shell::store::leveldb::ReferenceStore;
 
-/// Threads that compute digests at most: each needs 128 MiB.
+/// Threads that compute digests at most: each needs twice 128 MiB.
 const WORKERS_MAX: usize = 16;
 /// Bytes of blocks that are read ahead, one block more at most.
 const AHEAD_BYTES: usize = 32 << 20;
@@ -243,7 +243,7 @@ pub(super) fn take(
             "bitmarkd: WARNING: --trust-digests: the proof of work of no block but the highest is checked; do this only with files that your own node wrote and that nobody else could change"
         );
     }
-    let mut memory = DigestMemory::new();
+    let mut memory = crate::shell::digest::memory();
     // A run that trusted digests may have been killed.
     growing.settle(&mut memory)?;
     let there = blocks.skip(growing)?;
@@ -258,7 +258,7 @@ pub(super) fn take(
         blocks,
         chain,
         workers,
-        most: 2 * cores,
+        most: 4 * cores,
         waiting: VecDeque::new(),
         bytes: 0,
         held: None,
