@@ -11,7 +11,7 @@
 //! | proving | one that does not | finding the fork, downwards |
 //! | finding | equal digests | the branch above is fetched whole, as far as it is longer than ours |
 //! | branch | longer than ours | switch: all of it or nothing |
-//! | fetching | blocks, asked for ahead | put into the ledger one by one; choosing at the end |
+//! | fetching | blocks, asked for ahead | their digests are computed side by side; put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
 //! | any | the peer in question is lost | choosing |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
@@ -30,7 +30,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::block::Header;
+use crate::core::block::{HEADER_BYTES, Header};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::keys::PeerPublicKey;
@@ -39,7 +39,7 @@ use crate::core::time::{Millis, Now};
 use crate::core::upstream::{Answer, Question};
 
 /// Blocks asked for ahead of the one that goes into the ledger.
-pub const AHEAD: u64 = 8;
+pub const AHEAD: u64 = 16;
 /// Bytes of a replacement branch.
 pub const BRANCH_BYTES: usize = 128 << 20;
 /// Peers that are set back.
@@ -108,6 +108,8 @@ pub enum Effect {
     Reconnect,
     /// Ask the upstream in this place.
     Ask(usize, Question),
+    /// The digest of this header will be wanted: the block waits for those below it.
+    Prepare(Box<[u8; HEADER_BYTES]>),
     /// Put this block on the tip; `Applied` or `Refused` follows.
     Put(Vec<u8>),
     /// Take all blocks above this number off and put these in their place, or change nothing;
@@ -474,6 +476,10 @@ impl Connector {
                 self.branch_block(now, peer, number, packed, local, out);
             }
             (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
+                // The next one is put at once, or as soon as the one on its way is in.
+                if number > local.height().saturating_add(1) {
+                    out.extend(prepare(self.chain, now, number, &packed));
+                }
                 fetch.waiting.insert(number, packed);
                 self.be_patient(now, &peer.key);
                 self.go_on(local, out);
@@ -713,6 +719,15 @@ impl Connector {
             }
         }
     }
+}
+
+/// What a block costs may be spent before its turn, if it looks like the one that was asked for.
+/// Whose digests turn out wrong is set back: no more than [`AHEAD`] of them were for nothing.
+fn prepare(chain: &Chain, now: Now, number: u64, packed: &[u8]) -> Option<Effect> {
+    let (header, _) = Header::unpack(packed).ok()?;
+    header.check(chain, now.wall).ok()?;
+    let bytes = packed.first_chunk::<HEADER_BYTES>()?;
+    (header.number == number).then(|| Effect::Prepare(Box::new(*bytes)))
 }
 
 /// How many upstreams told a height.

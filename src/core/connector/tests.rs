@@ -174,7 +174,7 @@ impl Stage {
                 return Some(Input::Switched);
             }
             Effect::Mode(mode) => self.modes.push(mode),
-            Effect::Reconnect => {}
+            Effect::Reconnect | Effect::Prepare(_) => {}
             Effect::Report(_) => self.reports += 1,
         }
         None
@@ -499,6 +499,23 @@ fn a_block_that_came_as_news_meanwhile_blames_nobody() {
         out.as_slice(),
         [Effect::Ask(0, _), Effect::Put(_)] | [Effect::Put(_)]
     ));
+}
+
+#[test]
+fn the_digest_of_a_block_that_waits_for_others_is_prepared() {
+    let mut stage = proving();
+    stage.one(stage.block(2));
+    let out = stage.one(stage.block(3));
+    let is_next = |e: &Effect| matches!(e, Effect::Prepare(header) if header[..] == stage.remotes[0].as_ref().unwrap().packed(3).unwrap()[..HEADER_BYTES]);
+    assert!(out.iter().any(is_next), "{out:?}");
+    // One that is not what was asked for costs nothing before its turn.
+    let other = stage.remotes[0].as_ref().unwrap().packed(3).unwrap();
+    let question = Question::Block(4);
+    let out = stage.one(Input::Answered(0, question, Answer::Block(other)));
+    assert!(
+        !out.iter().any(|e| matches!(e, Effect::Prepare(_))),
+        "{out:?}"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Blocks on their way into the ledger: a bounded queue, one at a time, no digest computed twice
+//! Blocks on their way into the ledger: a bounded queue, one at a time, no digest computed twice;
+//! those of blocks that wait for others below them are computed ahead
 //! (`proto/blocks.md`, sections 8, 10 and 12; `proto/peer.md`, section 15).
 //!
 //! A branch that replaces ours goes in whole or not at all: it is tried on a copy, and stored as
@@ -34,7 +35,7 @@ const DIGESTS_MAX: usize = 512;
 /// What a digest is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DigestFor {
-    Block,
+    Block(HeaderBytes),
     Mining(u64),
 }
 
@@ -84,7 +85,11 @@ pub(super) struct Pipeline {
     waiting: VecDeque<Work>,
     bytes: usize,
     current: Option<Work>,
-    asked: Option<HeaderBytes>,
+    /// What is being computed.
+    asked: BTreeSet<HeaderBytes>,
+    /// The one of them that the first block waits for.
+    missing: Option<HeaderBytes>,
+    is_pumping: bool,
     digests: BTreeMap<HeaderBytes, BlockDigest>,
     order: VecDeque<HeaderBytes>,
     /// Sources whose blocks had no work in them, and until when nothing is taken from them.
@@ -224,28 +229,50 @@ impl Engine {
             Some(DigestFor::Mining(request)) => {
                 self.mine(step, mining::Input::Digest { request, digest });
             }
-            Some(DigestFor::Block) => {
-                if let Some(header) = self.blocks.asked.take() {
-                    self.blocks.remember(header, digest);
-                }
+            Some(DigestFor::Block(header)) => {
+                self.blocks.asked.remove(&header);
+                self.blocks.missing = self.blocks.missing.filter(|missing| *missing != header);
+                self.blocks.remember(header, digest);
                 self.pump(step);
             }
             None => {}
         }
     }
 
+    /// Has a digest computed before it is wanted.
+    pub(super) fn prepare(&mut self, step: &mut Step<'_>, header: Box<HeaderBytes>) {
+        let has_room = (self.blocks.asked.len() as u64) < connector::AHEAD;
+        if has_room && !self.blocks.digests.contains_key(&*header) {
+            self.ask_block_digest(step, header);
+        }
+    }
+
+    fn ask_block_digest(&mut self, step: &mut Step<'_>, header: Box<HeaderBytes>) {
+        if self.blocks.asked.insert(*header) {
+            self.ask_digest(step, DigestFor::Block(*header), header);
+        }
+    }
+
     /// Goes on with the queue as far as digests are known.
     fn pump(&mut self, step: &mut Step<'_>) {
-        while self.blocks.asked.is_none() && step.fault.is_none() {
+        // What a block that is in leads to comes here again; the loop below goes on with it.
+        if !std::mem::replace(&mut self.blocks.is_pumping, true) {
+            self.pump_all(step);
+            self.blocks.is_pumping = false;
+        }
+    }
+
+    fn pump_all(&mut self, step: &mut Step<'_>) {
+        while self.blocks.missing.is_none() && step.fault.is_none() {
             let Some(mut work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
                 return;
             };
             match self.missing_digest(step, &mut work) {
                 Err(error) => self.finish(step, work, Err(error.into())),
                 Ok(Some(header)) => {
-                    self.blocks.asked = Some(header);
+                    self.blocks.missing = Some(header);
                     self.blocks.current = Some(work);
-                    self.ask_digest(step, DigestFor::Block, Box::new(header));
+                    self.ask_block_digest(step, Box::new(header));
                 }
                 Ok(None) => {
                     let result = self.put(step, &work);

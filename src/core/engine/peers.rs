@@ -578,6 +578,7 @@ impl Engine {
                 connector::Effect::Ask(slot, question) => {
                     self.upstream(step, slot, upstream::Input::Ask(question));
                 }
+                connector::Effect::Prepare(header) => self.prepare(step, header),
                 connector::Effect::Put(packed) => self.fetched(step, packed),
                 connector::Effect::Switch(common, blocks) => self.switch(step, common, blocks),
                 connector::Effect::Report(text) => step.log(Importance::Warning, text),

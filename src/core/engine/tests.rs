@@ -403,6 +403,38 @@ fn a_block_of_our_own_miner_goes_before_all_that_waits() {
 }
 
 #[test]
+fn a_digest_that_was_prepared_is_not_computed_again() {
+    let (mut node, _) = Digesting::new();
+    let good = block_two();
+    let prepare = |node: &mut Digesting, packed: &[u8]| {
+        let header = Box::new(*packed.first_chunk().unwrap());
+        let mut out = Vec::new();
+        node.engine.run(AT, &node.store, &mut out, |engine, step| {
+            engine.prepare(step, header);
+        });
+        node.took(out);
+    };
+    prepare(&mut node, &good);
+    prepare(&mut node, &good);
+    assert_eq!(node.asked.len(), 1);
+    for number in 0..2 * connector::AHEAD {
+        prepare(&mut node, &junk(&good, number));
+    }
+    let most = usize::try_from(connector::AHEAD).unwrap();
+    assert_eq!(node.asked.len(), most, "no more than a bound");
+    node.asked.truncate(1);
+    let mut out = Vec::new();
+    node.engine.run(AT, &node.store, &mut out, |engine, step| {
+        engine.fetched(step, good.clone());
+    });
+    node.took(out);
+    assert_eq!(node.engine.status().height, 1, "its digest is not here yet");
+    assert!(node.digest());
+    assert_eq!(node.engine.status().height, 2);
+    assert!(!node.digest(), "nothing was asked for twice");
+}
+
+#[test]
 fn a_source_of_blocks_without_work_costs_one_digest() {
     let (mut node, socket) = Digesting::new();
     let good = block_two();

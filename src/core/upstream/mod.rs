@@ -27,7 +27,7 @@ pub const NEWS_MAX: usize = 200;
 /// Bytes of the news that wait; one that is larger alone is never passed on.
 pub const NEWS_BYTES: usize = 16 << 20;
 /// Questions that wait.
-pub const QUESTIONS_MAX: usize = 16;
+pub const QUESTIONS_MAX: usize = 32;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
