@@ -4,8 +4,10 @@
 
 mod digest;
 mod mempool;
+mod process;
 mod requests;
 mod rival;
+mod sync;
 mod table;
 mod title;
 mod world;
@@ -18,6 +20,7 @@ type Measure = (&'static str, fn(&mut Table));
 /// In the order they run in.
 const MEASURES: &[Measure] = &[
     ("digest", digest::run),
+    ("sync", sync::run),
     ("requests", requests::run),
     ("title", title::run),
     ("mempool", mempool::run),

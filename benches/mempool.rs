@@ -11,7 +11,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,22 +23,20 @@ use bitmarkd::core::overlay::mempool::{
     Bundle, COMMAND, Effect, Input, Kind, Locator, Mempool, Policy, Pools, Settings, Verdict,
 };
 use bitmarkd::core::record::{self, AssetData, Record};
-use bitmarkd::shell::control;
 use bitmarkd::shell::zmq::Context;
 use bitmarkd::shell::zmq::outward::{News, Order, Outward, Publishing};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use crossbeam_channel::{Receiver, unbounded};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use rustix::process::Signal;
+use serde_json::json;
 
+use crate::process::{Node, PATIENCE};
 use crate::table::{Reach, Row, Table};
 
 /// Nodes that are measured.
 const NODES: usize = 8;
 /// Records of each run, one at a time.
 const RECORDS: usize = 500;
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// In the measure of bytes, those of a usual transfer and of a set of a hundred issues.
 const TRANSFER_BYTES: usize = 250;
 const ISSUES_BYTES: usize = 15_000;
@@ -52,97 +49,10 @@ const LOOKS: usize = 5;
 const TAKEN: usize = 90_000;
 const ROUNDS: usize = 5;
 
-/// A node process that ends with the bench.
-struct Node {
-    plan: Plan,
-    child: Child,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Node {
-    /// Starts a node that is connected to these, and to nobody else.
-    fn start(plan: &Plan, others: &[&Plan], policy: &str) -> Self {
-        let mut entries = String::new();
-        for other in others {
-            entries.push_str(&format!(
-                "\n[[peering.connect]]\npublic_key = \"{}\"\naddress = \"127.0.0.1:{}\"\n",
-                other.key(),
-                other.peer4
-            ));
-        }
-        let path = plan.directory.join("bitmarkd.toml");
-        let text = std::fs::read_to_string(&path).expect("a configuration");
-        let text = text
-            .replace(
-                "private_key = \"peer.private\"\nprefer",
-                "private_key = \"peer.private\"\ndynamic_connections = false\nprefer",
-            )
-            .replace("\n[publishing]", &format!("{entries}\n[publishing]"));
-        let text = format!("{text}\n[mempool]\npolicy = \"{policy}\"\n");
-        std::fs::write(&path, text).expect("a configuration");
-        let child = Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
-            .arg("--config-file")
-            .arg(&path)
-            .arg("start")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a node");
-        Self {
-            plan: plan.clone(),
-            child,
-        }
-    }
-
-    fn ask(&self, question: &Value) -> Option<Value> {
-        control::call(&self.plan.directory.join("control.socket"), question).ok()
-    }
-
-    fn wait(&self, what: &str, is: impl Fn(&Value) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let status = self.ask(&json!({"command": "status"}));
-            if status.is_some_and(|status| is(&status)) {
-                return;
-            }
-            assert!(Instant::now() < end, "{what} did not come about");
-            // Processes have no event to wait on: they are asked.
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.child), signal);
-    }
-
-    /// Resident memory in MiB.
-    fn memory(&self) -> f64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        kib.unwrap_or_default() / 1024.0
-    }
-
-    fn requester(&self, context: &Context) -> Requester {
-        let address = format!("127.0.0.1:{}", self.plan.peer4)
-            .parse()
-            .expect("an address");
-        Requester::dial(
-            context,
-            &fresh_key(),
-            &self.plan.key(),
-            address,
-            Duration::from_secs(20),
-        )
-        .expect("a socket")
-    }
+/// Starts a node that is connected to these, and to nobody else.
+fn start_one(plan: &Plan, others: &[&Plan], policy: &str) -> Node {
+    let mempool = format!("\n[mempool]\npolicy = \"{policy}\"\n");
+    Node::start(plan, others, |text| text + &mempool)
 }
 
 fn plans(folder: &Path, count: usize) -> (Vec<Plan>, Ports) {
@@ -164,7 +74,7 @@ fn start(plans: &[Plan], which: std::ops::Range<usize>, policy: &str) -> Vec<Nod
             .filter(|(other, _)| *other != index)
             .map(|(_, plan)| plan)
             .collect();
-        Node::start(&plans[index], &others, policy)
+        start_one(&plans[index], &others, policy)
     };
     which.map(one).collect()
 }

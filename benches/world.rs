@@ -78,8 +78,17 @@ impl World {
 
     /// Puts a block with these records on top, and a foundation before them.
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
-        let all: Vec<Vec<u8>> = std::iter::once(self.foundation.clone())
-            .chain(records)
+        let packed = self.pack(&records);
+        let mut digest = [0; 32];
+        let number = self.ledger.tip().number + 1;
+        digest[..8].copy_from_slice(&number.to_le_bytes());
+        self.put(&packed, BlockDigest(digest));
+    }
+
+    /// The block with these records that is next, and a foundation before them; its nonce is 0.
+    pub fn pack(&self, records: &[Vec<u8>]) -> Vec<u8> {
+        let all: Vec<&[u8]> = std::iter::once(self.foundation.as_slice())
+            .chain(records.iter().map(Vec::as_slice))
             .collect();
         let ids: Vec<TxId> = all.iter().map(|packed| TxId::of(packed)).collect();
         let tip = self.ledger.tip();
@@ -94,12 +103,15 @@ impl World {
             difficulty: Compact::ONE,
             nonce: 0,
         };
-        let mut digest = [0; 32];
-        digest[..8].copy_from_slice(&number.to_le_bytes());
-        let packed = [header.pack().to_vec(), all.concat()].concat();
+        [header.pack().to_vec(), all.concat()].concat()
+    }
+
+    /// Puts a block on top.
+    pub fn put(&mut self, packed: &[u8], digest: BlockDigest) {
+        let now = NOW + self.ledger.tip().number + 1;
         let applied = self
             .ledger
-            .apply(&self.store, &packed, BlockDigest(digest), NOW + number)
+            .apply(&self.store, packed, digest, now)
             .expect("a good block");
         self.store.apply(&applied.batch).expect("the disk takes it");
     }
