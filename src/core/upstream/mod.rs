@@ -1,13 +1,14 @@
 //! One outgoing peer (`proto/peer.md`, section 4): it registers, asks for the height again and
 //! again, passes news on, and answers the connector's questions; the shared mempool sends through
-//! it. One request is open at a time.
+//! it. One request is open at a time, but for questions: behind one, some more are sent before it is
+//! answered, so that a distance costs its time once. The answers come in the order of the questions.
 //!
 //! | state | input | what follows |
 //! | --- | --- | --- |
 //! | closed | `Dial` | open a socket, `R` |
 //! | any | answer to `R` | registered, `N` at once |
 //! | any | answer to `N` | the height; the next question, the next news, else a pause |
-//! | waiting | `timeout_ms` passed, or a wrong answer | a new socket; registered no longer after `R` and `N`; the question failed |
+//! | waiting | `timeout_ms` passed, or a wrong answer | a new socket; registered no longer after `R` and `N`; the question failed, those sent behind it are asked again |
 //! | idle | `cycle_ms` passed | `R` until registered, then `N` |
 //!
 //! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the least worth are dropped and counted, the
@@ -28,6 +29,8 @@ pub const NEWS_MAX: usize = 200;
 pub const NEWS_BYTES: usize = 16 << 20;
 /// Questions that wait.
 pub const QUESTIONS_MAX: usize = 32;
+/// Questions that are sent and not answered yet.
+pub const OPEN_QUESTIONS: usize = 8;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +138,8 @@ struct Peer {
     registered: bool,
     height: u64,
     open: Option<(Open, Millis)>,
+    /// Questions that were sent behind the open one.
+    behind: VecDeque<Question>,
     next_cycle: Millis,
 }
 
@@ -294,6 +299,7 @@ impl Upstream {
             registered: false,
             height: 0,
             open: None,
+            behind: VecDeque::new(),
             next_cycle: now.mono,
         });
         out.push(Effect::Open(key, address));
@@ -316,6 +322,7 @@ impl Upstream {
     }
 
     fn fail_questions(&mut self, why: &str, out: &mut Vec<Effect>) {
+        self.ask_again();
         let asked = self.peer.as_mut().and_then(|peer| match peer.open {
             Some((Open::Question(question), _)) => {
                 peer.open = None;
@@ -325,6 +332,15 @@ impl Upstream {
         });
         for question in asked.into_iter().chain(self.questions.drain(..)) {
             out.push(Effect::Answered(question, Answer::Failed(why.to_owned())));
+        }
+    }
+
+    /// The socket is gone, and with it the answers to what was sent behind the open question.
+    fn ask_again(&mut self) {
+        if let Some(peer) = &mut self.peer {
+            for question in peer.behind.drain(..).rev() {
+                self.questions.push_front(question);
+            }
         }
     }
 
@@ -341,6 +357,7 @@ impl Upstream {
 
     /// The open request has no good answer: a new socket.
     fn failed(&mut self, now: Now, why: &str, out: &mut Vec<Effect>) {
+        self.ask_again();
         let Some(peer) = self.peer.as_mut() else {
             return;
         };
@@ -435,6 +452,10 @@ impl Upstream {
                 }
             }
             Open::Question(question) => {
+                if let Some(next) = peer.behind.pop_front() {
+                    let deadline = now.mono.saturating_add(self.timing.question_ms);
+                    peer.open = Some((Open::Question(next), deadline));
+                }
                 out.push(Effect::Answered(question, answer(question, frames)));
             }
             Open::Share => out.push(Effect::Shared(Some(frames))),
@@ -445,10 +466,20 @@ impl Upstream {
         let Some(peer) = self.peer.as_mut() else {
             return;
         };
-        if peer.open.is_some() {
+        let chain = self.chain.name.as_bytes().to_vec();
+        if let Some((open, _)) = &peer.open {
+            let is_question = matches!(open, Open::Question(_));
+            // A due height comes to its turn: nothing is sent behind what is open.
+            while is_question
+                && now.mono < peer.next_cycle
+                && peer.behind.len() + 1 < OPEN_QUESTIONS
+                && let Some(question) = self.questions.pop_front()
+            {
+                peer.behind.push_back(question);
+                out.push(Effect::Send(request(chain.clone(), question)));
+            }
             return;
         }
-        let chain = self.chain.name.as_bytes().to_vec();
         let timeout = now.mono.saturating_add(self.timing.timeout_ms);
         // A due height goes before all else, so that a stream of news starves nothing.
         if now.mono >= peer.next_cycle {
@@ -470,18 +501,10 @@ impl Upstream {
             return;
         }
         if let Some(question) = self.questions.pop_front() {
-            let (command, number) = match question {
-                Question::Digest(number) => (b"H", number),
-                Question::Block(number) => (b"B", number),
-            };
             let deadline = now.mono.saturating_add(self.timing.question_ms);
             peer.open = Some((Open::Question(question), deadline));
-            out.push(Effect::Send(vec![
-                chain,
-                command.to_vec(),
-                number.to_be_bytes().to_vec(),
-            ]));
-            return;
+            out.push(Effect::Send(request(chain, question)));
+            return self.next_request(now, out);
         }
         // What is shared and news take turns.
         if (self.is_shares_turn || self.news.is_empty())
@@ -505,6 +528,15 @@ impl Upstream {
             out.push(Effect::Send(frames));
         }
     }
+}
+
+/// The frames of a question.
+fn request(chain: Vec<u8>, question: Question) -> Vec<Vec<u8>> {
+    let (command, number) = match question {
+        Question::Digest(number) => (b"H", number),
+        Question::Block(number) => (b"B", number),
+    };
+    vec![chain, command.to_vec(), number.to_be_bytes().to_vec()]
 }
 
 /// Key, listeners and time of the peer that a registration's answer names. Short times and other

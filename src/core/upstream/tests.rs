@@ -1,5 +1,7 @@
 //! An outgoing peer, from dialling to loss.
 
+use std::collections::VecDeque;
+
 use super::*;
 use crate::core::chain::LOCAL;
 
@@ -353,32 +355,96 @@ mod properties {
 
     proptest! {
         #[test]
-        fn one_request_is_open_at_a_time_and_each_question_has_one_answer(
+        fn one_request_is_open_at_a_time_or_some_questions_and_each_has_one_answer(
             inputs in proptest::collection::vec((input(), 0..40_000_u64), 0..80)
         ) {
             let mut upstream = upstream();
-            let (mut now, mut waits, mut asked, mut answered) = (0, false, 0, 0);
+            let mut now = 0;
+            let (mut open, mut asked, mut answered) = (VecDeque::new(), 0, 0);
             for (input, pause) in inputs.into_iter().chain([(Input::Close, 0)]) {
                 now += pause;
                 asked += u32::from(matches!(input, Input::Ask(_)));
-                waits &= !matches!(input, Input::Reply(_));
+                if matches!(input, Input::Reply(_)) {
+                    open.pop_front();
+                }
                 for effect in step(&mut upstream, now, input) {
                     match effect {
-                        Effect::Open(..) | Effect::Close => waits = false,
+                        Effect::Open(..) | Effect::Close => open.clear(),
                         Effect::Send(request) => {
-                            prop_assert!(!waits, "a second request");
                             prop_assert!(request.len() >= 2);
-                            waits = true;
+                            open.push_back(request[1].clone());
+                            let questions = open.iter().all(|command| command == b"B");
+                            prop_assert!(open.len() == 1 || questions, "a second request");
+                            prop_assert!(open.len() <= OPEN_QUESTIONS);
                         }
                         Effect::Answered(..) => answered += 1,
                         _ => {}
                     }
                 }
-                prop_assert!(upstream.questions.len() <= QUESTIONS_MAX);
+                prop_assert!(upstream.questions.len() <= QUESTIONS_MAX + OPEN_QUESTIONS);
             }
             prop_assert_eq!(asked, answered);
         }
     }
+}
+
+#[test]
+fn questions_are_sent_behind_an_open_one_and_asked_again_when_their_answers_are_lost() {
+    let mut upstream = registered();
+    let numbers = |effects: &[Effect]| -> Vec<u64> {
+        let number = |effect: &Effect| match effect {
+            Effect::Send(request) if request[1] == b"B" => Some(u64::from_be_bytes(
+                request[2].as_slice().try_into().unwrap(),
+            )),
+            _ => None,
+        };
+        effects.iter().filter_map(number).collect()
+    };
+    let mut sent = Vec::new();
+    for number in 1..=OPEN_QUESTIONS as u64 + 2 {
+        let ask = Input::Ask(Question::Block(number));
+        sent.extend(numbers(&step(&mut upstream, 3, ask)));
+    }
+    assert_eq!(sent, (1..=OPEN_QUESTIONS as u64).collect::<Vec<_>>());
+    // The answers come in their order; each makes room for one more.
+    let effects = step(&mut upstream, 4, Input::Reply(frames(&[b"B", b"one"])));
+    let answer = Answer::Block(b"one".to_vec());
+    assert_eq!(effects[0], Effect::Answered(Question::Block(1), answer));
+    assert_eq!(numbers(&effects), [OPEN_QUESTIONS as u64 + 1]);
+    // The first of them fails with its socket; the others are asked again on the next.
+    let effects = step(&mut upstream, 5, Input::Broken("reset".to_owned()));
+    assert!(matches!(
+        &effects[0],
+        Effect::Answered(Question::Block(2), Answer::Failed(_))
+    ));
+    assert!(matches!(&effects[1], Effect::Open(..)));
+    let again: Vec<u64> = (3..=OPEN_QUESTIONS as u64 + 2).collect();
+    assert_eq!(numbers(&effects), again);
+}
+
+#[test]
+fn a_due_height_is_asked_for_between_questions() {
+    let mut upstream = registered();
+    let late = 2 + 30_000;
+    for number in 1..=4 {
+        let ask = Input::Ask(Question::Block(number));
+        step(&mut upstream, late - 5, ask);
+    }
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        step(&mut upstream, late, Input::Ask(Question::Block(9)));
+        sent.extend(step(
+            &mut upstream,
+            late,
+            Input::Reply(frames(&[b"B", b"x"])),
+        ));
+    }
+    let command = |effect: &Effect| match effect {
+        Effect::Send(request) => Some(request[1].clone()),
+        _ => None,
+    };
+    let sent: Vec<_> = sent.iter().filter_map(command).collect();
+    assert_eq!(sent, [b"N"], "as soon as what is open is answered");
 }
 
 #[test]

@@ -112,14 +112,16 @@ pub fn client(
     socket.set_curve_serverkey(&server_key.0)?;
     socket.set_ipv6(Family::of(address) == Family::V6)?;
     match kind {
-        zmq::SocketType::REQ => {
+        zmq::SocketType::REQ | zmq::SocketType::DEALER => {
             let mut identity = [0; 32];
             rand::thread_rng().fill_bytes(&mut identity);
             // A name that begins with zero is the library's own.
             identity[0] |= 1;
             socket.set_identity(&identity)?;
-            socket.set_req_relaxed(true)?;
-            socket.set_req_correlate(true)?;
+            if kind == zmq::SocketType::REQ {
+                socket.set_req_relaxed(true)?;
+                socket.set_req_correlate(true)?;
+            }
             socket.set_rcvhwm(REPLY_HWM)?;
         }
         zmq::SocketType::SUB => {

@@ -1,16 +1,17 @@
 //! The polling loop of all that goes out from here: request sockets to other nodes, subscriptions,
 //! and the publisher. One thread serves all of them; it is told what to do and tells what came.
 //!
-//! A request waits for its connection; there is one at most on each socket, the last one given.
+//! Requests wait for their connection, and are answered in their order; whoever gives them bounds how
+//! many are open on a socket. To the other end a request looks like that of any REQ socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::monitor::{Event as ConnectionEvent, Monitor};
-use super::receive::Sent;
+use super::receive::{Received, Sent};
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, options, poll, receive};
 use crate::core::keys::{PeerPrivateKey, PeerPublicKey};
@@ -30,7 +31,7 @@ pub enum Order {
     Dial(Id, PeerPublicKey, SocketAddr),
     /// Opens a subscription to everything a publisher says.
     Subscribe(Id, PeerPublicKey, SocketAddr),
-    /// Sends a request; one that has not gone out yet is replaced.
+    /// Sends a request, behind those that have not gone out yet.
     Request(Id, Frames),
     /// Closes a socket.
     Close(Id),
@@ -59,7 +60,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Gives an order. Whoever gives orders bounds them: one request a socket, and published
+    /// Gives an order. Whoever gives orders bounds them: the open requests of a socket, and published
     /// messages as they are made.
     pub fn give(&self, order: Order) {
         let _ = self.queue.send(order);
@@ -104,7 +105,12 @@ pub struct Publishing<'a> {
 struct Dialled {
     socket: zmq::Socket,
     monitor: Option<Monitor>,
-    waiting: Option<Frames>,
+    /// Requests that have not gone out.
+    waiting: VecDeque<Frames>,
+    /// The number of the next request, and those of the requests that are not answered.
+    next: u32,
+    open: VecDeque<u32>,
+    is_subscription: bool,
     bytes: Flow,
 }
 
@@ -115,6 +121,52 @@ fn send(socket: &zmq::Socket, frames: &[Vec<u8>], bytes: &Flow) -> Result<Sent, 
         bytes.send(frames.iter().map(Vec::len).sum());
     }
     Ok(sent)
+}
+
+impl Dialled {
+    /// Sends what waits, as far as there is room.
+    fn send(&mut self) -> Result<(), zmq::Error> {
+        while let Some(frames) = self.waiting.pop_front() {
+            // As a REQ socket does that tells its requests apart: a number and an empty frame.
+            let number = self.next;
+            let mut message = vec![number.to_be_bytes().to_vec(), Vec::new()];
+            message.extend_from_slice(&frames);
+            match receive::send(&self.socket, &message)? {
+                Sent::Done => {
+                    self.bytes.send(frames.iter().map(Vec::len).sum());
+                    self.next = number.wrapping_add(1);
+                    self.open.push_back(number);
+                }
+                Sent::Gone => {}
+                Sent::Full => {
+                    self.waiting.push_front(frames);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a message is to us: of a reply, what stands behind the number of the request that was
+    /// sent first and is not answered; nothing where that is another.
+    fn content(&mut self, mut received: Received) -> Option<Frames> {
+        if self.is_subscription {
+            self.bytes.receive(received.bytes);
+        } else {
+            let [number, empty, ..] = received.frames.as_slice() else {
+                return None;
+            };
+            let first = self.open.front().map(|number| number.to_be_bytes());
+            if !empty.is_empty() || first.is_none_or(|first| first != number.as_slice()) {
+                return None;
+            }
+            self.open.pop_front();
+            self.bytes
+                .receive(received.bytes.saturating_sub(number.len()));
+            received.frames.drain(..2);
+        }
+        (!received.over_bytes).then_some(received.frames)
+    }
 }
 
 struct Loop {
@@ -220,7 +272,7 @@ impl Loop {
             let mut items = vec![self.signal.poll_item()];
             let mut ids = Vec::new();
             for (id, dialled) in &self.dialled {
-                let out = if dialled.waiting.is_some() {
+                let out = if !dialled.waiting.is_empty() {
                     zmq::POLLIN | zmq::POLLOUT
                 } else {
                     zmq::POLLIN
@@ -275,13 +327,11 @@ impl Loop {
             for _ in 0..TURN {
                 match receive::message(&dialled.socket) {
                     Ok(Some(received)) => {
-                        dialled.bytes.receive(received.bytes);
-                        if !received.over_bytes {
-                            news(News::Received(id, received.frames));
+                        if let Some(frames) = dialled.content(received) {
+                            news(News::Received(id, frames));
                         }
                     }
-                    // A reply to a request that was given up is no state to be in.
-                    Ok(None) | Err(zmq::Error::EFSM) => break,
+                    Ok(None) => break,
                     Err(e) => {
                         news(News::Failed(id, e.to_string()));
                         break;
@@ -289,12 +339,8 @@ impl Loop {
                 }
             }
         }
-        if writable && let Some(frames) = dialled.waiting.take() {
-            match send(&dialled.socket, &frames, &dialled.bytes) {
-                Ok(Sent::Done | Sent::Gone) => {}
-                Ok(Sent::Full) => dialled.waiting = Some(frames),
-                Err(e) => news(News::Failed(id, e.to_string())),
-            }
+        if writable && let Err(e) = dialled.send() {
+            news(News::Failed(id, e.to_string()));
         }
     }
 
@@ -311,17 +357,16 @@ impl Loop {
     fn order(&mut self, order: Order, news: &mut impl FnMut(News)) {
         match order {
             Order::Dial(id, key, address) => {
-                self.open(id, zmq::SocketType::REQ, &key, &address, news);
+                self.open(id, zmq::SocketType::DEALER, &key, &address, news);
             }
             Order::Subscribe(id, key, address) => {
                 self.open(id, zmq::SocketType::SUB, &key, &address, news);
             }
             Order::Request(id, frames) => {
                 if let Some(dialled) = self.dialled.get_mut(&id) {
-                    match send(&dialled.socket, &frames, &dialled.bytes) {
-                        Ok(Sent::Done | Sent::Gone) => dialled.waiting = None,
-                        Ok(Sent::Full) => dialled.waiting = Some(frames),
-                        Err(e) => news(News::Failed(id, e.to_string())),
+                    dialled.waiting.push_back(frames);
+                    if let Err(e) = dialled.send() {
+                        news(News::Failed(id, e.to_string()));
                     }
                 }
             }
@@ -364,7 +409,10 @@ impl Loop {
             Ok(Dialled {
                 socket,
                 monitor,
-                waiting: None,
+                waiting: VecDeque::new(),
+                next: 0,
+                open: VecDeque::new(),
+                is_subscription: kind == zmq::SocketType::SUB,
                 bytes: bytes.clone(),
             })
         };
