@@ -36,6 +36,8 @@ const DIGESTS_MAX: usize = 512;
 pub(super) enum DigestFor {
     Block,
     Mining(u64),
+    /// One that came with its block.
+    Check,
 }
 
 /// Where a block came from.
@@ -230,12 +232,17 @@ impl Engine {
                 }
                 self.pump(step);
             }
+            Some(DigestFor::Check) => self.digest_checked(step, digest),
             None => {}
         }
     }
 
     /// Goes on with the queue as far as digests are known.
-    fn pump(&mut self, step: &mut Step<'_>) {
+    pub(super) fn pump(&mut self, step: &mut Step<'_>) {
+        // Nothing is put on blocks that are about to go.
+        if self.check.is_dropping() {
+            return;
+        }
         while self.blocks.asked.is_none() && step.fault.is_none() {
             let Some(mut work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
                 return;
@@ -365,6 +372,7 @@ impl Engine {
             ),
         );
         self.ledger = ledger;
+        self.check.taken_off_to(common);
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
         self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });

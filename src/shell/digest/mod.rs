@@ -19,6 +19,9 @@ pub const QUEUE: usize = 64;
 /// A worker gives its memory back after so long without work.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// The lowest priority but one.
+const LOW: i32 = 18;
+
 /// Told when it is done.
 pub type Done = Box<dyn FnOnce(BlockDigest) + Send>;
 
@@ -54,6 +57,28 @@ impl DigestWorkers {
         Ok(Self {
             queue: Some(queue),
             threads,
+            cancelled,
+        })
+    }
+
+    /// Starts one worker that leaves the processors to whoever else wants them.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn start_low(params: DigestParams) -> std::io::Result<Self> {
+        let (queue, tasks) = bounded(QUEUE);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&cancelled);
+        let thread = std::thread::Builder::new()
+            .name("check".to_owned())
+            .spawn(move || {
+                // Of this thread alone. Where it is refused, the digests come all the same.
+                let _ = rustix::process::setpriority_process(None, LOW);
+                work(params, &tasks, &over);
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            threads: vec![thread],
             cancelled,
         })
     }
