@@ -87,7 +87,7 @@ impl Operator {
                 log::info!(target: "node", "a snapshot of block {} is taken", taking.height());
                 Ok(Long {
                     head: taking.facts(),
-                    pieces: Box::new(move || taking.next().map_err(|e| e.to_string())),
+                    pieces: Box::new(move || taking.bytes().map_err(|e| e.to_string())),
                 })
             })
         })

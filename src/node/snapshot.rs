@@ -77,7 +77,7 @@ impl Taking {
     ///
     /// # Errors
     /// A fault of the disk, or too much changed meanwhile.
-    pub fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+    pub fn bytes(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         while self.out.is_empty() {
             let Some(mut writer) = self.writer.take() else {
                 return Ok(None);

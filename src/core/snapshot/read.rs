@@ -115,11 +115,9 @@ impl<'a> Reader<'a> {
             number.ok_or("a number that no block has")
         };
         match pool {
-            Pool::Blocks | Pool::BlockDigest => {
-                // They begin with block 2, and none is missing.
-                if number()? != self.entries.saturating_add(2) {
-                    return Err("a block is missing");
-                }
+            // They begin with block 2, and none is missing.
+            Pool::Blocks | Pool::BlockDigest if number()? != self.entries.saturating_add(2) => {
+                return Err("a block is missing");
             }
             Pool::Undo if number()?.saturating_add(UNDO_BLOCKS) <= height => {
                 return Err("undo data of a block too far down");

@@ -100,7 +100,7 @@ fn of_folder(config: &Config, growing: &mut Growing, bar: &ProgressBar) -> anyho
         .context("no node answers at the control socket, and the store cannot be had either")?;
     let store = store.context("there is no store to take a snapshot of")?;
     let mut taking = Taking::begin(&store, chain)?;
-    while let Some(bytes) = taking.next()? {
+    while let Some(bytes) = taking.bytes()? {
         bar.inc(bytes.len() as u64);
         growing.write_all(&bytes)?;
     }

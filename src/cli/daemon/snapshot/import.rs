@@ -49,13 +49,12 @@ impl Trust<'_> {
                 "the manifest has the hash {hash}, not the one that was given: this is another snapshot, or somebody changed it"
             );
         }
-        let trusted: Vec<Account> = if self.signed_by.is_empty() && self.hash.is_some() {
-            // The hash is enough, whoever else could be asked.
+        if self.hash.is_some() && self.signed_by.is_empty() {
+            // That is enough, whoever else could be asked.
             return Ok("the hash of the manifest is the one that was given".to_owned());
-        } else {
-            let configured = config.snapshot.trusted_keys.iter();
-            configured.chain(self.signed_by).copied().collect()
-        };
+        }
+        let configured = config.snapshot.trusted_keys.iter();
+        let trusted: Vec<Account> = configured.chain(self.signed_by).copied().collect();
         ensure!(
             !trusted.is_empty(),
             "nobody vouches for this snapshot (its manifest has the hash {hash}): give --manifest HASH with the hash from somebody you trust, or --signed-by ACCOUNT, or set snapshot.trusted_keys"
