@@ -26,8 +26,10 @@ use crate::shell::files::atomic;
 use crate::shell::files::config::Config;
 use crate::shell::store::Store;
 
-/// Bytes of cache while it is written: more than a node has.
-const CACHE_BYTES: u64 = 128 << 20;
+/// Bytes of cache while it is written.
+const CACHE_BYTES: u64 = 64 << 20;
+/// Entries that go in together: the library keeps what they replace until all are in.
+const TOGETHER: usize = 256;
 
 /// Who vouches for it.
 #[derive(Debug)]
@@ -158,7 +160,14 @@ fn fill(
     let mut reader = Reader::new(manifest);
     opened.chunks(|payload| {
         let mut batch = Batch::new();
-        reader.chunk(payload, |pool, key, value| batch.put(pool, key, value))?;
+        let mut applied = Ok(());
+        reader.chunk(payload, |pool, key, value| {
+            batch.put(pool, key, value);
+            if batch.len() >= TOGETHER && applied.is_ok() {
+                applied = store.apply(&std::mem::take(&mut batch));
+            }
+        })?;
+        applied?;
         store.apply(&batch)?;
         bar.inc(payload.len() as u64);
         Ok(())
