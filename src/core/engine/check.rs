@@ -89,7 +89,7 @@ impl Engine {
             );
             return;
         }
-        match checked.look(self.settings.chain, &step.state, step.now.wall) {
+        match checked.look(self.settings.chain, &step.state) {
             Ok(Look::Digest(header, _)) => {
                 let header = header.pack();
                 self.check.asked = Some(header);

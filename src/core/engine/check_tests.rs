@@ -96,6 +96,7 @@ fn chain(height: u64, lower: u64) -> (MemoryStore, MemoryStore) {
 
 /// A node on a store that came as a whole.
 struct Node {
+    now: Now,
     engine: Engine,
     store: MemoryStore,
     asked: Vec<(u64, Header)>,
@@ -105,17 +106,22 @@ struct Node {
 }
 
 impl Node {
-    fn new(mut store: MemoryStore, mark: Option<Checked>) -> Self {
+    fn new(store: MemoryStore, mark: Option<Checked>) -> Self {
+        Self::at(AT, store, mark)
+    }
+
+    fn at(now: Now, mut store: MemoryStore, mark: Option<Checked>) -> Self {
         let mut settings = settings();
         settings.chain = &DEVNET;
         if let Some(mark) = mark {
             store.apply(&mark.batch());
         }
-        let (mut engine, first) = Engine::new(AT, settings, &store).unwrap();
+        let (mut engine, first) = Engine::new(now, settings, &store).unwrap();
         store.apply(&first);
         let mut out = Vec::new();
-        engine.start(AT, &store, &mut out);
+        engine.start(now, &store, &mut out);
         let mut node = Self {
+            now,
             engine,
             store,
             asked: Vec::new(),
@@ -151,7 +157,7 @@ impl Node {
                         }
                     }
                     let mut out = Vec::new();
-                    self.engine.rebuilt(AT, &self.store, &mut out);
+                    self.engine.rebuilt(self.now, &self.store, &mut out);
                     self.took(out);
                 }
                 Effect::Fatal(why) => panic!("{why}"),
@@ -162,7 +168,7 @@ impl Node {
 
     fn input(&mut self, input: Input) {
         let mut out = Vec::new();
-        self.engine.step(AT, input, &self.store, &mut out);
+        self.engine.step(self.now, input, &self.store, &mut out);
         self.took(out);
     }
 
@@ -231,6 +237,15 @@ fn a_node_whose_digests_are_all_its_own_asks_for_none() {
     let node = Node::new(store, None);
     assert!(node.asked.is_empty());
     assert_eq!(node.verified(), 5);
+}
+
+#[test]
+fn a_clock_that_was_set_back_costs_no_block() {
+    let (store, _) = chain(6, 1);
+    let long_ago = Now { mono: 0, wall: 1 };
+    let mut node = Node::at(long_ago, store, Some(Checked::nothing_of(6)));
+    assert_eq!(node.run(digest_of), [2, 3, 4, 5, 6]);
+    assert_eq!(node.verified(), 6);
 }
 
 #[test]

@@ -89,8 +89,15 @@ impl Growing {
         if replace {
             fs::rename(&self.temporary, &self.path)?;
         } else {
-            // A name of its own, which fails where there is one.
-            fs::hard_link(&self.temporary, &self.path)?;
+            // A second name, which fails where there is a file of it.
+            match fs::hard_link(&self.temporary, &self.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+                // Not every disk knows files with two names.
+                Err(_) if self.path.symlink_metadata().is_err() => {
+                    fs::rename(&self.temporary, &self.path)?;
+                }
+                linked => linked?,
+            }
         }
         sync_folder(&self.path)
     }
