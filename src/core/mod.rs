@@ -22,6 +22,7 @@ pub mod payment;
 pub mod record;
 pub mod reservoir;
 pub mod rpc;
+pub mod snapshot;
 pub mod state;
 pub mod time;
 pub mod timing;

@@ -7,6 +7,7 @@
 //! | `owner` | runs the engine, applies its batches | flushes, computes a digest |
 //! | `flusher` | group commit; then lets go of what waited for it | decides |
 //! | `digest-N` | digests | anything else |
+//! | `check` | digests that came with a snapshot, when the machine has nothing better to do | anything else |
 //! | `outward` | all sockets that go out, and the publisher | decides |
 //! | `submission` | what miners hand in | computes |
 //! | `control` | the operator's socket | decides |
@@ -22,6 +23,7 @@ mod owner;
 mod payment;
 mod performer;
 mod setup;
+mod snapshot;
 mod storage;
 mod submission;
 
@@ -46,6 +48,7 @@ use crate::shell::zmq::server::{Binding, Bound, Server};
 use crate::shell::zmq::{Access, AccessThread, Context};
 
 pub use setup::caps;
+pub use snapshot::Taking;
 pub use storage::{Storage, rebuild as rebuild_store};
 
 /// Inputs that wait for the owner. More than requests can be open at a time.
@@ -129,6 +132,7 @@ pub struct Node {
     clients: Option<clients::Clients>,
     payments: Option<payment::Watchers>,
     workers: Arc<DigestWorkers>,
+    checkers: Arc<DigestWorkers>,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
     work: Option<Outward>,
@@ -241,10 +245,11 @@ impl Node {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = Arc::new(DigestWorkers::start(chain.digest, cores.min(4))?);
+        let checkers = Arc::new(DigestWorkers::start_low(chain.digest)?);
         let flusher = Arc::new(Flusher::start(store.clone())?);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
-        let operator = operator::Operator::new(inputs.clone(), logs);
+        let operator = operator::Operator::new(inputs.clone(), logs, chain, store.clone());
         let desks = clients::Desks {
             calls: desk::Desk::new(inputs.clone()),
             views: desk::Desk::new(inputs.clone()),
@@ -260,6 +265,7 @@ impl Node {
             desks: desks.clone(),
             access: access.clone(),
             workers: Arc::clone(&workers),
+            checkers: Arc::clone(&checkers),
             inputs: inputs.clone(),
             fatal: tell_fatal,
             publishing: outward.publishing.clone(),
@@ -328,8 +334,9 @@ impl Node {
         counters.payments = payments.health();
         operator.watch(counters.clone());
         let handler = operator.handler();
-        let control = ControlServer::start(&config.control.socket, handler)
-            .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
+        let control =
+            ControlServer::start_with(&config.control.socket, handler, operator.long())
+                .with_context(|| format!("control.socket: {}", config.control.socket.display()))?;
         let clients = clients::Clients::start(config, certificates, desks, counters)?;
         bindings.rpc.clone_from(&clients.rpc);
         bindings.https.clone_from(&clients.https);
@@ -352,6 +359,7 @@ impl Node {
             clients: Some(clients),
             payments: Some(payments),
             workers,
+            checkers,
             flusher: Some(flusher),
             outward: Some(outward),
             work: Some(work),
@@ -397,6 +405,7 @@ impl Node {
             ("outward", self.outward.as_ref().map(Outward::is_running)),
             ("work", self.work.as_ref().map(Outward::is_running)),
             ("digest", Some(self.workers.is_running())),
+            ("check", Some(self.checkers.is_running())),
             ("access", Some(self.access.is_running())),
         ];
         let ended = running.iter().find(|(_, is)| *is == Some(false));
@@ -426,6 +435,7 @@ impl Node {
             log::warn!(target: "node", "{}: {e}", self.peer_file.display());
         }
         self.workers.cancel();
+        self.checkers.cancel();
         drop(self.outward.take());
         drop(self.work.take());
         log::info!(target: "node", "stopped");

@@ -9,11 +9,14 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::{Value, json};
 
+use super::snapshot::Taking;
+use crate::core::chain::Chain;
 use crate::core::engine::Input;
-use crate::shell::control::Handler;
+use crate::shell::control::{Handler, Long, LongHandler};
 use crate::shell::counters::Counters;
 use crate::shell::files::config::Level;
 use crate::shell::logging::Log;
+use crate::shell::store::Store;
 
 /// How long the engine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,13 +31,22 @@ pub struct Operator {
     waiting: Arc<Mutex<Waiting>>,
     next: Arc<AtomicU64>,
     counters: Arc<Mutex<Counters>>,
+    chain: &'static Chain,
+    store: Store,
 }
 
 impl Operator {
     /// Nothing is asked yet.
-    pub fn new(inputs: Sender<Input>, logs: Option<Log>) -> Self {
+    pub fn new(
+        inputs: Sender<Input>,
+        logs: Option<Log>,
+        chain: &'static Chain,
+        store: Store,
+    ) -> Self {
         Self {
             inputs,
+            chain,
+            store,
             logs: logs.map(Arc::new),
             waiting: Arc::default(),
             next: Arc::default(),
@@ -63,6 +75,22 @@ impl Operator {
     pub fn handler(&self) -> Handler {
         let operator = self.clone();
         Arc::new(move |question| operator.ask(&question))
+    }
+
+    /// What the control socket calls for long answers: a snapshot, made while it is sent.
+    pub fn long(&self) -> LongHandler {
+        let (chain, store) = (self.chain, self.store.clone());
+        Arc::new(move |question| {
+            let is_mine = question.get("command")?.as_str()? == "snapshot";
+            is_mine.then(|| {
+                let mut taking = Taking::begin(&store, chain).map_err(|e| e.to_string())?;
+                log::info!(target: "node", "a snapshot of block {} is taken", taking.height());
+                Ok(Long {
+                    head: taking.facts(),
+                    pieces: Box::new(move || taking.bytes().map_err(|e| e.to_string())),
+                })
+            })
+        })
     }
 
     fn ask(&self, question: &Value) -> Result<Value, String> {

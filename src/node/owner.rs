@@ -4,17 +4,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::performer::{Performer, Room};
+use super::storage::rebuild_without;
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
 use crate::shell::store::{Flusher, Store};
 
 /// Longest sleep, so that a stop is seen.
 const TICK: Duration = Duration::from_millis(200);
+/// How often the log tells how far a rebuild is.
+const TELL: Duration = Duration::from_secs(10);
 /// Inputs taken before the time is looked at again.
 const TURN: usize = 64;
 
@@ -115,11 +118,46 @@ impl Parts {
         self.shown.set(self.engine.status());
     }
 
+    /// Drops blocks from the top and builds the indexes again. Ended by a stop, it is done again from
+    /// its beginning at the next start.
+    fn rebuild(&mut self, number: u64) {
+        let mut told = Instant::now();
+        let stop = Arc::clone(&self.stop);
+        let mut built = |height| {
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                log::info!(target: "node", "rebuilding: block {height}");
+            }
+            !stop.load(Ordering::SeqCst)
+        };
+        let chain = self.engine.ledger().chain();
+        match rebuild_without(&self.store, chain, number, &mut built) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let mut effects = Vec::new();
+                let now = self.clock.now();
+                self.engine.rebuilt(now, &self.store, &mut effects);
+                self.perform(effects);
+            }
+            Err(error) => {
+                self.performer.perform(Effect::Fatal(error.to_string()));
+                self.stop.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            let Effect::Commit(batch, after) = effect else {
-                self.performer.perform(effect);
-                continue;
+            let (batch, after) = match effect {
+                Effect::Commit(batch, after) => (batch, after),
+                Effect::Rebuild(number) => {
+                    self.rebuild(number);
+                    continue;
+                }
+                effect => {
+                    self.performer.perform(effect);
+                    continue;
+                }
             };
             if let Err(fault) = self.store.apply(&batch) {
                 // What stands in memory is not what stands on disk: no way on from here.

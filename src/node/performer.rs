@@ -31,6 +31,7 @@ pub struct Performer {
     pub(super) desks: Desks,
     pub(super) access: Access,
     pub(super) workers: Arc<DigestWorkers>,
+    pub(super) checkers: Arc<DigestWorkers>,
     pub(super) inputs: Sender<Input>,
     pub(super) fatal: Sender<String>,
     /// Where subscribers are connected.
@@ -91,8 +92,17 @@ impl Performer {
             Effect::Fatal(why) => {
                 let _ = self.fatal.try_send(why);
             }
-            // Commits are the owner's.
-            Effect::Commit(..) => {}
+            Effect::CheckDigest(request, header) => {
+                let inputs = self.inputs.clone();
+                let done = Box::new(move |digest| {
+                    let _ = inputs.send(Input::Digest(request, digest));
+                });
+                if !self.checkers.compute(*header, done) {
+                    log::warn!("a digest is not checked; the node is stopping");
+                }
+            }
+            // Commits and what changes all of the store are the owner's.
+            Effect::Commit(..) | Effect::Rebuild(_) => {}
         }
     }
 }

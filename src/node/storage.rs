@@ -29,11 +29,34 @@ impl Storage {
         Self(config.database.directory.join(format!("{name}.sled")))
     }
 
+    /// Where a snapshot is put while it is not whole.
+    #[must_use]
+    pub fn importing(&self) -> PathBuf {
+        let mut name = self.0.file_name().unwrap_or_default().to_owned();
+        name.push(".importing");
+        self.0.with_file_name(name)
+    }
+
+    /// Whether there is, or may be, a store: not where one was on its way in and is not whole.
+    ///
+    /// # Errors
+    /// It is not whole.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let importing = self.importing();
+        anyhow::ensure!(
+            self.0.exists() || !importing.exists(),
+            "{}: the import of a snapshot did not come to its end; run `bitmarkd snapshot import` again, or remove this folder to begin without it",
+            importing.display()
+        );
+        Ok(())
+    }
+
     /// Opens it.
     ///
     /// # Errors
     /// Another process has it, or the folder is of no use.
     pub fn open(&self) -> anyhow::Result<Store> {
+        self.check()?;
         if let Some(parent) = self.0.parent() {
             std::fs::DirBuilder::new()
                 .recursive(true)
@@ -62,7 +85,31 @@ pub fn rebuild(
     chain: &'static Chain,
     built: &mut dyn FnMut(u64),
 ) -> Result<u64, LedgerError> {
-    let mut rebuild = Rebuild::new(chain);
+    let built = &mut |height| {
+        built(height);
+        true
+    };
+    let height = drive(store, chain, Rebuild::new(chain), built)?;
+    Ok(height.unwrap_or(1))
+}
+
+/// The same once all blocks from the top down to and including `number` are gone. `built` tells
+/// whether to go on; nothing comes back when it did not.
+pub(super) fn rebuild_without(
+    store: &Store,
+    chain: &'static Chain,
+    number: u64,
+    built: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<u64>, LedgerError> {
+    drive(store, chain, Rebuild::without(chain, number), built)
+}
+
+fn drive(
+    store: &Store,
+    chain: &'static Chain,
+    mut rebuild: Rebuild,
+    built: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<u64>, LedgerError> {
     let mut memory = crate::shell::digest::memory();
     loop {
         match rebuild.step(store)? {
@@ -74,10 +121,12 @@ pub fn rebuild(
                 store.flush()?;
                 store.apply(&batch)?;
                 store.flush()?;
-                return Ok(ledger.height());
+                return Ok(Some(ledger.height()));
             }
         }
-        built(rebuild.height());
+        if !built(rebuild.height()) {
+            return Ok(None);
+        }
     }
 }
 

@@ -4,4 +4,5 @@
 mod chain;
 mod parts;
 mod reference;
+mod snapshot;
 mod stage;

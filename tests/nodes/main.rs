@@ -12,6 +12,7 @@ mod payment;
 mod relay;
 mod restart;
 mod share;
+mod snapshot;
 #[allow(dead_code, reason = "shared with the hostile tests")]
 mod stage;
 mod subscribe;

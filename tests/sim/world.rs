@@ -441,7 +441,7 @@ impl World {
                 }
             }
             Effect::Publish(frames) => self.publish(node, &frames),
-            Effect::Digest(request, header) => {
+            Effect::Digest(request, header) | Effect::CheckDigest(request, header) => {
                 let begin = self.nodes[node].digest_free.max(self.at);
                 let end = begin + DIGEST_MS;
                 self.nodes[node].digest_free = end;
@@ -469,6 +469,7 @@ impl World {
                     self.note(|| format!("node {node}: {text}"));
                 }
             }
+            Effect::Rebuild(number) => panic!("node {node} came from no snapshot: {number}"),
             Effect::Fatal(why) => panic!("node {node} ends: {why}"),
         }
     }

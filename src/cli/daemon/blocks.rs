@@ -31,7 +31,9 @@ const REMOVED_AT_ONCE: u64 = 256;
 
 /// The store, made if it is not there.
 pub(super) fn open(config: &Config) -> anyhow::Result<Store> {
-    let path = Storage::of(config).0;
+    let storage = Storage::of(config);
+    storage.check()?;
+    let path = storage.0;
     if let Some(parent) = path.parent() {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -51,7 +53,9 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// The store, if there is one: nothing is made by looking.
 pub(super) fn existing(config: &Config) -> anyhow::Result<Option<Store>> {
-    if Storage::of(config).0.exists() {
+    let storage = Storage::of(config);
+    storage.check()?;
+    if storage.0.exists() {
         open(config).map(Some)
     } else {
         Ok(None)

@@ -1,7 +1,7 @@
 //! `bitmarkd`: the node and what is done for one (`proto/rpc.md`, section 7).
 //!
 //! Names and short forms of the commands are those of the reference; `import`, `config`, `rebuild`,
-//! `ctl`, `testnet` and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with
+//! `snapshot`, `ctl`, `testnet` and `make-certs` are ours. Exit status: 0 done; 1 an error, which is told with
 //! what to do about it; 2 wrong usage.
 
 mod blocks;
@@ -11,6 +11,7 @@ mod dns;
 mod export;
 mod identities;
 mod import;
+mod snapshot;
 mod start;
 pub mod testnet;
 
@@ -128,6 +129,12 @@ enum Command {
     },
     /// Build all indexes again from the stored blocks.
     Rebuild,
+    /// The chain with its digests and indexes in one file: the backup of a running node, and a new
+    /// node in minutes.
+    Snapshot {
+        #[command(subcommand)]
+        command: snapshot::Snapshot,
+    },
     /// Ask or tell a running node.
     Ctl {
         /// The node's socket, if not the one of the configuration.
@@ -218,6 +225,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Import(args) => import::run(args, &config()?, tell),
         Command::DeleteDown { number } => blocks::delete_down(&config()?, *number, tell),
         Command::Rebuild => blocks::rebuild(&config()?, tell),
+        Command::Snapshot { command } => snapshot::run(command, config, tell),
         Command::Ctl {
             socket,
             json,

@@ -37,6 +37,8 @@ const DIGESTS_MAX: usize = 512;
 pub(super) enum DigestFor {
     Block(HeaderBytes),
     Mining(u64),
+    /// One that came with its block.
+    Check,
 }
 
 /// Where a block came from.
@@ -235,6 +237,7 @@ impl Engine {
                 self.blocks.remember(header, digest);
                 self.pump(step);
             }
+            Some(DigestFor::Check) => self.digest_checked(step, digest),
             None => {}
         }
     }
@@ -254,7 +257,11 @@ impl Engine {
     }
 
     /// Goes on with the queue as far as digests are known.
-    fn pump(&mut self, step: &mut Step<'_>) {
+    pub(super) fn pump(&mut self, step: &mut Step<'_>) {
+        // Nothing is put on blocks that are about to go.
+        if self.check.is_dropping() {
+            return;
+        }
         // What a block that is in leads to comes here again; the loop below goes on with it.
         if !std::mem::replace(&mut self.blocks.is_pumping, true) {
             self.pump_all(step);
@@ -263,7 +270,7 @@ impl Engine {
     }
 
     fn pump_all(&mut self, step: &mut Step<'_>) {
-        while self.blocks.missing.is_none() && step.fault.is_none() {
+        while self.blocks.missing.is_none() && !self.check.is_dropping() && step.fault.is_none() {
             let Some(mut work) = self.blocks.current.take().or_else(|| self.blocks.pop()) else {
                 return;
             };
@@ -392,6 +399,7 @@ impl Engine {
             ),
         );
         self.ledger = ledger;
+        self.check.taken_off_to(common);
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
         self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });

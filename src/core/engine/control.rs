@@ -78,6 +78,7 @@ impl Engine {
             "state": self.connector.state(),
             "height": status.height,
             "digest": self.ledger.tip().digest,
+            "verifiedHeight": self.verified_height(),
             "uptimeSeconds": step.now.mono.saturating_sub(self.started) / 1000,
             "upstreams": registered,
             "peersKnown": self.announce.peers().len(),

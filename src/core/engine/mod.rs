@@ -10,6 +10,7 @@
 //! | a request, a published message | `news.rs`, by kind |
 //! | a reply on a socket of ours | the upstream of that place, then announce and connector |
 //! | a digest | `blocks.rs`: the block goes in, or not; or mining: a submission is good |
+//! | a digest that came with a snapshot | `check.rs`: it is right, or its block goes |
 //! | a submission | mining |
 //! | a question of the operator | `control.rs` |
 //! | the time | whoever asked for it |
@@ -19,6 +20,7 @@
 mod bans;
 mod blocks;
 mod calls;
+mod check;
 pub mod control;
 mod follow;
 mod news;
@@ -139,6 +141,11 @@ pub enum Effect {
     Publish(Vec<Vec<u8>>),
     /// Compute the digest of a header.
     Digest(u64, Box<[u8; HEADER_BYTES]>),
+    /// Compute the digest of a header when nothing else is to be done; told by [`Input::Digest`].
+    CheckDigest(u64, Box<[u8; HEADER_BYTES]>),
+    /// Drop all blocks from the top down to this one and build the indexes again from those below;
+    /// then call [`Engine::rebuilt`]. Nothing else may happen in between.
+    Rebuild(u64),
     /// Publish work for miners.
     Work(String),
     /// Answer a miner.
@@ -271,6 +278,7 @@ pub struct Engine {
     bans: bans::Bans,
     next_socket: SocketId,
     blocks: blocks::Pipeline,
+    check: check::Check,
     digests: BTreeMap<u64, blocks::DigestFor>,
     next_digest: u64,
     next_heart: Millis,
@@ -301,10 +309,7 @@ impl Engine {
             view,
             ledger: &ledger,
         };
-        let timing = reservoir::Timing {
-            rebroadcast_ms: settings.timing.rebroadcast_ms,
-            sweep_ms: settings.timing.sweep_ms,
-        };
+        let timing = settings.pools_timing();
         let mut first = Batch::new();
         let mut effects = Vec::new();
         let reservoir = Reservoir::load(settings.caps, timing, now, &state, &mut effects)?;
@@ -328,6 +333,7 @@ impl Engine {
         let connector = Connector::new(now, chain, settings.timing.connector);
         let next_heart = now.mono.saturating_add(settings.timing.heartbeat_ms);
         seed[0] ^= 0xa5;
+        let height = ledger.height();
         let mempool = Mempool::new(now.mono, settings.mempool, seed)
             .with_room(share::bundles_held_max(&settings.caps));
         let mut engine = Self {
@@ -344,6 +350,7 @@ impl Engine {
             bans: bans::Bans::load(view)?,
             next_socket: 1,
             blocks: blocks::Pipeline::default(),
+            check: check::Check::load(view, now.mono, height)?,
             digests: BTreeMap::new(),
             next_digest: 1,
             next_heart,
@@ -412,7 +419,13 @@ impl Engine {
             engine.tell_mining_tip(step);
             engine.tell_all_parts(step);
             engine.connect_on_time(step, super::connector::Input::Wake);
+            engine.check_next(step);
         });
+    }
+
+    /// What [`Effect::Rebuild`] asked for is done: the engine goes on with what is stored now.
+    pub fn rebuilt(&mut self, now: Now, view: &dyn View, out: &mut Vec<Effect>) {
+        self.run(now, view, out, Self::dropped_deep);
     }
 
     /// When [`Input::Wake`] is wanted.
@@ -437,7 +450,7 @@ impl Engine {
             self.mempool.next_wakeup(),
             self.followers.next_wakeup(),
             // They go on at once.
-            (!self.jobs.is_empty()).then_some(0),
+            (!self.jobs.is_empty() || self.check.is_dropping()).then_some(0),
         ];
         upstreams
             .chain(probes)
@@ -547,6 +560,7 @@ impl Engine {
             self.tell_followers(step);
         }
         self.work_on_jobs(step);
+        self.drop_blocks(step);
         if self.next_heart <= now {
             self.publish(step, vec![b"heart".to_vec(), b"beat".to_vec()]);
         }
@@ -687,5 +701,7 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::core::connector;
 use crate::core::keys::PeerPublicKey;
 use crate::core::mining::machine as mining;
 use crate::core::overlay::mempool;
-use crate::core::reservoir::{Caps, SWEEP_MS};
+use crate::core::reservoir::{self, Caps, SWEEP_MS};
 use crate::core::time::Millis;
 use crate::core::timing;
 use crate::core::upstream;
@@ -92,4 +92,14 @@ pub struct Settings {
     pub mining: Option<mining::Settings>,
     /// Feeds every choice that is by chance.
     pub seed: [u8; 32],
+}
+
+impl Settings {
+    /// Intervals of the pools of unconfirmed records.
+    pub(super) const fn pools_timing(&self) -> reservoir::Timing {
+        reservoir::Timing {
+            rebroadcast_ms: self.timing.rebroadcast_ms,
+            sweep_ms: self.timing.sweep_ms,
+        }
+    }
 }

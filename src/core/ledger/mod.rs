@@ -6,6 +6,7 @@
 //! is worth one.
 
 mod apply;
+pub mod checked;
 pub mod compare;
 pub mod keys;
 mod ownership;

@@ -13,6 +13,8 @@ use crate::core::state::{Batch, Pool, StoreFault, View};
 const MARK: &[u8] = b"rebuilding";
 /// Entries that one step removes.
 const STEP: usize = 4096;
+/// Blocks that one step drops.
+const DROPPED: u64 = 1024;
 /// What is built from the blocks.
 const INDEXES: [Pool; 8] = [
     Pool::BlockOwnerPayment,
@@ -39,6 +41,8 @@ pub enum RebuildStep {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Mark,
+    /// From the top down to this one.
+    Drop(u64),
     Clear(usize),
     Blocks,
 }
@@ -48,6 +52,8 @@ enum Phase {
 pub struct Rebuild {
     ledger: Ledger,
     phase: Phase,
+    /// The lowest block that goes first, if any does.
+    dropping: Option<u64>,
     digest: Option<BlockDigest>,
 }
 
@@ -58,7 +64,17 @@ impl Rebuild {
         Self {
             ledger: Ledger::empty(chain),
             phase: Phase::Mark,
+            dropping: None,
             digest: None,
+        }
+    }
+
+    /// Drops all blocks from the top down to and including this one first, whatever they changed.
+    #[must_use]
+    pub fn without(chain: &'static Chain, number: u64) -> Self {
+        Self {
+            dropping: Some(number.max(2)),
+            ..Self::new(chain)
         }
     }
 
@@ -97,8 +113,22 @@ impl Rebuild {
         loop {
             match self.phase {
                 Phase::Mark => {
-                    self.phase = Phase::Clear(0);
+                    self.phase = self.dropping.map_or(Phase::Clear(0), Phase::Drop);
                     return Ok(RebuildStep::Store(Self::ask()));
+                }
+                Phase::Drop(lowest) => {
+                    let top = view.last(Pool::Blocks)?;
+                    let top = top.and_then(|(key, _)| keys::number(&key));
+                    let Some(top) = top.filter(|top| *top >= lowest) else {
+                        self.phase = Phase::Clear(0);
+                        continue;
+                    };
+                    let mut batch = Batch::new();
+                    for number in lowest.max(top.saturating_sub(DROPPED - 1))..=top {
+                        batch.delete(Pool::Blocks, keys::block(number));
+                        batch.delete(Pool::BlockDigest, keys::block(number));
+                    }
+                    return Ok(RebuildStep::Store(batch));
                 }
                 Phase::Clear(at) => {
                     let Some(pool) = INDEXES.get(at) else {

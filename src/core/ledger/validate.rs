@@ -184,6 +184,28 @@ fn in_their_places(entries: &[Entry<'_>]) -> Result<(), BlockError> {
     Ok(())
 }
 
+/// Whether the records of a stored block are those that its header names.
+pub(super) fn records_of_header(
+    chain: &Chain,
+    packed: &[u8],
+    header: &Header,
+) -> Result<(), LedgerError> {
+    let mut rest = packed.get(HEADER_BYTES..).unwrap_or_default();
+    let mut ids = Vec::with_capacity(usize::from(header.transaction_count));
+    for _ in 0..header.transaction_count {
+        let (entry, left) = next(chain, rest)?;
+        ids.push(entry.id);
+        rest = left;
+    }
+    if !rest.is_empty() {
+        return Err(BlockError::TransactionCount.into());
+    }
+    if merkle::root(&ids) != header.merkle_root {
+        return Err(BlockError::MerkleRoot.into());
+    }
+    Ok(())
+}
+
 /// The records of a stored block, without those of its owner.
 pub(super) fn stored_records(chain: &Chain, packed: &[u8]) -> Result<Vec<Returned>, LedgerError> {
     let damaged = |e: BlockError| LedgerError::Damaged(format!("a stored block: {e}"));

@@ -2,6 +2,8 @@
 //! line of JSON answered.
 //!
 //! A line is bounded, so are the clients and their silence. What is asked for is decided elsewhere.
+//! Some answers are long: behind their line come pieces of bytes, each with its length in four bytes in
+//! front, then a length of 0, and a last line that tells whether that was all.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{
@@ -57,6 +59,27 @@ pub enum ControlError {
 /// Answers requests. It may wait, but holds up one client alone.
 pub type Handler = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
 
+/// The next piece of a long answer; none at its end.
+pub type Pieces = Box<dyn FnMut() -> Result<Option<Vec<u8>>, String> + Send>;
+
+/// A long answer: its first line, and what comes behind it.
+pub struct Long {
+    /// The first line.
+    pub head: Value,
+    /// The pieces, each made when the one before it is sent.
+    pub pieces: Pieces,
+}
+
+/// Gives long answers; none: a question of another kind, which the [`Handler`] answers.
+pub type LongHandler = Arc<dyn Fn(&Value) -> Option<Result<Long, String>> + Send + Sync>;
+
+/// What answers.
+#[derive(Clone)]
+struct Handlers {
+    short: Handler,
+    long: LongHandler,
+}
+
 /// The running socket.
 #[derive(Debug)]
 pub struct ControlServer {
@@ -74,6 +97,15 @@ impl ControlServer {
     /// # Errors
     /// Another process answers there, or the path is of no use.
     pub fn start(path: &Path, handler: Handler) -> io::Result<Self> {
+        Self::start_with(path, handler, Arc::new(|_| None))
+    }
+
+    /// The same where some answers are long.
+    ///
+    /// # Errors
+    /// As [`ControlServer::start`].
+    pub fn start_with(path: &Path, short: Handler, long: LongHandler) -> io::Result<Self> {
+        let handler = Handlers { short, long };
         check_path(path)?;
         if let Ok(there) = std::fs::symlink_metadata(path) {
             if !there.file_type().is_socket() {
@@ -176,7 +208,7 @@ impl Drop for PlaceGuard {
     }
 }
 
-fn accept(listener: &UnixListener, ear: &UnixStream, handler: &Handler, stop: &Arc<AtomicBool>) {
+fn accept(listener: &UnixListener, ear: &UnixStream, handler: &Handlers, stop: &Arc<AtomicBool>) {
     let clients = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::SeqCst) {
         let mut stream = match listener.accept() {
@@ -203,7 +235,7 @@ fn accept(listener: &UnixListener, ear: &UnixStream, handler: &Handler, stop: &A
         }
         clients.fetch_add(1, Ordering::SeqCst);
         let place = PlaceGuard(Arc::clone(&clients));
-        let (handler, over) = (Arc::clone(handler), Arc::clone(stop));
+        let (handler, over) = (handler.clone(), Arc::clone(stop));
         // A thread that cannot be had gives its place back with the closure.
         let _ = std::thread::Builder::new()
             .name("control-client".to_owned())
@@ -214,7 +246,7 @@ fn accept(listener: &UnixListener, ear: &UnixStream, handler: &Handler, stop: &A
     }
 }
 
-fn serve(mut stream: &UnixStream, handler: &Handler, stop: &AtomicBool) -> io::Result<()> {
+fn serve(mut stream: &UnixStream, handler: &Handlers, stop: &AtomicBool) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -226,19 +258,119 @@ fn serve(mut stream: &UnixStream, handler: &Handler, stop: &AtomicBool) -> io::R
         let whole = line.ends_with('\n');
         let answer = match serde_json::from_str(&line) {
             _ if !whole => Err(format!("a request has at most {MAX_LINE} bytes")),
-            Ok(_) if stop.load(Ordering::SeqCst) => Err("the node is stopping".to_owned()),
-            Ok(request) => catch_unwind(AssertUnwindSafe(|| handler(request)))
-                .unwrap_or_else(|_| Err("the node failed at this request".to_owned())),
+            Ok(_) if stop.load(Ordering::SeqCst) => Err(STOPPING.to_owned()),
+            Ok(request) => {
+                let long = catch_unwind(AssertUnwindSafe(|| (handler.long)(&request)));
+                match long.unwrap_or_else(|_| Some(Err(FAILED.to_owned()))) {
+                    Some(Ok(long)) => {
+                        send(stream, long, stop)?;
+                        continue;
+                    }
+                    Some(Err(error)) => Err(error),
+                    None => catch_unwind(AssertUnwindSafe(|| (handler.short)(request)))
+                        .unwrap_or_else(|_| Err(FAILED.to_owned())),
+                }
+            }
             Err(e) => Err(format!("no JSON: {e}")),
         };
-        let answer = match answer {
-            Ok(result) => serde_json::json!({"result": result}),
-            Err(error) => serde_json::json!({"error": error}),
-        };
-        stream.write_all(format!("{answer}\n").as_bytes())?;
+        stream.write_all(in_a_line(answer).as_bytes())?;
         if !whole {
             return Ok(());
         }
+    }
+}
+
+/// What is told while a node ends.
+const STOPPING: &str = "the node is stopping";
+/// What is told when an answer panics.
+const FAILED: &str = "the node failed at this request";
+
+fn in_a_line(answer: Result<Value, String>) -> String {
+    let answer = match answer {
+        Ok(result) => serde_json::json!({"result": result}),
+        Err(error) => serde_json::json!({"error": error}),
+    };
+    format!("{answer}\n")
+}
+
+/// Sends a long answer.
+fn send(mut stream: &UnixStream, mut long: Long, stop: &AtomicBool) -> io::Result<()> {
+    stream.write_all(in_a_line(Ok(long.head.take())).as_bytes())?;
+    let end = loop {
+        if stop.load(Ordering::SeqCst) {
+            break Err(STOPPING.to_owned());
+        }
+        let piece = catch_unwind(AssertUnwindSafe(|| (long.pieces)()));
+        match piece.unwrap_or_else(|_| Err(FAILED.to_owned())) {
+            // A length of 0 is the end.
+            Ok(Some(piece)) if piece.is_empty() => {}
+            Ok(Some(piece)) => {
+                let length = u32::try_from(piece.len()).map_err(io::Error::other)?;
+                stream.write_all(&length.to_be_bytes())?;
+                stream.write_all(&piece)?;
+            }
+            Ok(None) => break Ok(Value::Null),
+            Err(error) => break Err(error),
+        }
+    };
+    // What it held is let go before its end is told.
+    drop(long);
+    stream.write_all(&[0; 4])?;
+    stream.write_all(in_a_line(end).as_bytes())
+}
+
+/// Asks a running node for a long answer: `head` is handed its first line, `take` each piece.
+///
+/// # Errors
+/// What `head` and `take` say, and see [`ControlError`]: what was taken until then is of no use.
+pub fn call_long<E: From<ControlError>>(
+    path: &Path,
+    request: &Value,
+    head: impl FnOnce(Value) -> Result<(), E>,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let name = path.display().to_string();
+    let broken = |e| ControlError::Broken(name.clone(), e);
+    let mut stream =
+        UnixStream::connect(path).map_err(|e| ControlError::NotRunning(name.clone(), e))?;
+    stream.set_read_timeout(Some(ANSWER)).map_err(broken)?;
+    stream
+        .write_all(format!("{request}\n").as_bytes())
+        .map_err(broken)?;
+    let mut reader = BufReader::new(stream);
+    head(read_line(&mut reader, &name)?)?;
+    let mut piece = Vec::new();
+    loop {
+        let mut length = [0; 4];
+        reader.read_exact(&mut length).map_err(broken)?;
+        let length = u32::from_be_bytes(length);
+        if length == 0 {
+            break;
+        }
+        piece.clear();
+        let read = reader.by_ref().take(u64::from(length));
+        let count = { read }.read_to_end(&mut piece).map_err(broken)?;
+        if u32::try_from(count) != Ok(length) {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()).into());
+        }
+        take(&piece)?;
+    }
+    read_line(&mut reader, &name)?;
+    Ok(())
+}
+
+/// The result in the next line of an answer.
+fn read_line(reader: &mut impl io::BufRead, name: &str) -> Result<Value, ControlError> {
+    let mut line = String::new();
+    reader
+        .take(MAX_ANSWER)
+        .read_line(&mut line)
+        .map_err(|e| ControlError::Broken(name.to_owned(), e))?;
+    let mut answer: Value =
+        serde_json::from_str(&line).map_err(|e| ControlError::NoJson(name.to_owned(), e))?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(ControlError::Refused(error.to_owned())),
+        None => Ok(answer["result"].take()),
     }
 }
 
@@ -255,17 +387,7 @@ pub fn call(path: &Path, request: &Value) -> Result<Value, ControlError> {
     stream
         .write_all(format!("{request}\n").as_bytes())
         .map_err(broken)?;
-    let mut line = String::new();
-    BufReader::new(stream)
-        .take(MAX_ANSWER)
-        .read_line(&mut line)
-        .map_err(broken)?;
-    let mut answer: Value =
-        serde_json::from_str(&line).map_err(|e| ControlError::NoJson(name.clone(), e))?;
-    match answer.get("error").and_then(Value::as_str) {
-        Some(error) => Err(ControlError::Refused(error.to_owned())),
-        None => Ok(answer["result"].take()),
-    }
+    read_line(&mut BufReader::new(stream), &name)
 }
 
 #[cfg(test)]
@@ -372,6 +494,56 @@ mod tests {
             assert!(call(&path, &json!({"panic": 1})).is_err());
         }
         assert!(call(&path, &json!({})).is_ok());
+    }
+
+    #[test]
+    fn a_long_answer_comes_in_pieces_and_its_end_tells_whether_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.socket");
+        let long: LongHandler = Arc::new(|request| {
+            let count = request.get("pieces")?.as_u64()?;
+            let fails = request.get("fails").is_some();
+            let mut left = count;
+            let pieces = move || {
+                if left == 0 {
+                    return if fails {
+                        Err("half of it".to_owned())
+                    } else {
+                        Ok(None)
+                    };
+                }
+                left -= 1;
+                let length = usize::try_from(left * 70_000).unwrap();
+                Ok(Some(vec![u8::try_from(left).unwrap(); length]))
+            };
+            Some(Ok(Long {
+                head: json!({"count": count}),
+                pieces: Box::new(pieces),
+            }))
+        });
+        let _server = ControlServer::start_with(&path, echo(), long).unwrap();
+        let ask = |question: &Value| {
+            let (mut head, mut bytes) = (Value::Null, Vec::new());
+            let end: Result<(), ControlError> = call_long(
+                &path,
+                question,
+                |line| {
+                    head = line;
+                    Ok(())
+                },
+                |piece| {
+                    bytes.extend_from_slice(piece);
+                    Ok(())
+                },
+            );
+            (head, bytes.len(), end)
+        };
+        let (head, bytes, end) = ask(&json!({"pieces": 4}));
+        assert_eq!((head, bytes), (json!({"count": 4}), 6 * 70_000));
+        end.unwrap();
+        let (_, _, end) = ask(&json!({"pieces": 2, "fails": true}));
+        assert_eq!(end.unwrap_err().to_string(), "half of it");
+        assert_eq!(call(&path, &json!({"a": 1})).unwrap(), json!({"a": 1}));
     }
 
     #[test]

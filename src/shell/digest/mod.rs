@@ -24,6 +24,9 @@ pub const QUEUE: usize = 64;
 /// A worker gives its memory back after so long without work.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// The lowest priority but one.
+const LOW: i32 = 18;
+
 /// Told when it is done.
 pub type Done = Box<dyn FnOnce(BlockDigest) + Send>;
 
@@ -46,6 +49,26 @@ impl DigestWorkers {
     /// # Errors
     /// The system has no thread for one.
     pub fn start(params: DigestParams, workers: usize) -> std::io::Result<Self> {
+        let names = (0..workers.max(1)).map(|number| format!("digest-{number}"));
+        Self::threads(params, names, || {})
+    }
+
+    /// Starts one worker that others of the machine go before.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn start_low(params: DigestParams) -> std::io::Result<Self> {
+        Self::threads(params, ["check".to_owned()].into_iter(), || {
+            // Of this thread alone. Where it is refused, the digests come all the same.
+            let _ = rustix::process::setpriority_process(None, LOW);
+        })
+    }
+
+    fn threads(
+        params: DigestParams,
+        names: impl Iterator<Item = String>,
+        first: fn(),
+    ) -> std::io::Result<Self> {
         let (queue, tasks) = bounded(QUEUE);
         let cancelled = Arc::new(AtomicBool::new(false));
         let common = Arc::new(Common {
@@ -54,11 +77,12 @@ impl DigestWorkers {
             cancelled: Arc::clone(&cancelled),
         });
         let mut threads = Vec::new();
-        for number in 0..workers.max(1) {
+        for name in names {
             let common = Arc::clone(&common);
-            let thread = std::thread::Builder::new()
-                .name(format!("digest-{number}"))
-                .spawn(move || common.work(params))?;
+            let thread = std::thread::Builder::new().name(name).spawn(move || {
+                first();
+                common.work(params);
+            })?;
             threads.push(thread);
         }
         Ok(Self {

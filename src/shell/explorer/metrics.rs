@@ -81,8 +81,13 @@ impl Numbers {
 /// Where a value of the engine's answer stands, its name here, and what it is.
 type Row = (&'static str, &'static str, &'static str);
 
-const GAUGES: [Row; 22] = [
+const GAUGES: [Row; 23] = [
     ("/height", "height", "Number of the highest block"),
+    (
+        "/verifiedHeight",
+        "verified_height",
+        "Up to which block this node computed every digest itself",
+    ),
     (
         "/networkHeight",
         "network_height",

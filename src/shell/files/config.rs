@@ -25,7 +25,7 @@ pub use fields::{Address, Addresses, ChainName, Connect, HexKey, Level, ListenAd
 pub use recorder::{RecorderConfig, RecorderConnect, RecorderPeering};
 pub use sections::{
     Allow, ClientRpc, Control, Database, Discovery, Explorer, HttpsRpc, Logging, Payment,
-    PaymentUrl, Peering, Proofing, Publishing, Reservoir, Subscribing,
+    PaymentUrl, Peering, Proofing, Publishing, Reservoir, Snapshot, Subscribing,
 };
 pub use variables::Variables;
 
@@ -124,6 +124,9 @@ pub struct Config {
     /// The control socket.
     #[serde(default)]
     pub control: Control,
+    /// Whose snapshots are taken.
+    #[serde(default)]
+    pub snapshot: Snapshot,
     /// Intervals and thresholds.
     #[serde(default)]
     pub timing: Timing,

@@ -6,6 +6,7 @@
 //! it is used leaves a mark beside it: the next opening reads all of it first.
 
 mod flusher;
+mod frozen;
 pub mod leveldb;
 mod snapshots;
 
@@ -20,6 +21,7 @@ use thiserror::Error;
 use crate::core::state::{Batch, Entry, Pool, StoreFault, View};
 
 pub use flusher::Flusher;
+pub use frozen::Frozen;
 
 /// Name of the layout's version in [`Pool::Meta`].
 const VERSION_KEY: &[u8] = b"layout";
@@ -61,6 +63,8 @@ pub struct Opened {
 pub struct Store {
     db: sled::Db,
     mark: Arc<Path>,
+    /// Whether somebody reads what it was at one moment.
+    freezer: frozen::Freezer,
 }
 
 /// See [`Store::guard`].
@@ -219,7 +223,8 @@ impl Store {
 
     fn on(db: sled::Db, path: &Path) -> Self {
         let mark = mark_of(path).into();
-        Self { db, mark }
+        let freezer = frozen::Freezer::default();
+        Self { db, mark, freezer }
     }
 
     /// Has the next opening read all of it: something ended in a way that damage may explain.
@@ -307,6 +312,10 @@ impl Store {
                 Some(value) => changes.insert(key, value),
                 None => changes.remove(key),
             }
+        }
+        let mut freezer = frozen::locked(&self.freezer);
+        if let Some(held) = freezer.as_mut() {
+            frozen::remember(held, &self.db, batch).map_err(|e| self.fault(&e))?;
         }
         self.db.apply_batch(changes).map_err(|e| self.fault(&e))
     }

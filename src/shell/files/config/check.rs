@@ -7,6 +7,7 @@ use super::fields::{Addresses, Nodes};
 use super::{Config, Logging, PaymentUrl, Reservoir, Timing};
 use crate::core::announce::peers::LISTENERS_LIMIT;
 use crate::core::announce::rpcs::ADDRESSES_LIMIT;
+use crate::core::keys::PublicKey;
 use crate::core::wire::connection::LONG_RECORD;
 
 /// Longest name of a Unix socket on every system we know.
@@ -29,6 +30,13 @@ pub(super) fn check(config: &Config, problems: &mut Vec<String>) {
     check_proofing(config, problems);
     check_explorer(config, problems);
     check_payment(config, problems);
+    let keys = &config.snapshot.trusted_keys;
+    if !keys
+        .iter()
+        .all(|key| matches!(key.key, PublicKey::Ed25519(_)))
+    {
+        problems.push("snapshot.trusted_keys: an account of nobody signs nothing".to_owned());
+    }
     for (key, count) in [
         (
             "client_rpc.maximum_connections",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Levels;
 use super::fields::{Address, Addresses, Connect, HexKey, Level, ListenAddress, ip_list, ip_texts};
+use crate::core::keys::Account;
 
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,6 +302,14 @@ impl Default for Control {
             socket: "control.socket".into(),
         }
     }
+}
+
+/// `[snapshot]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshot {
+    /// Accounts whose signature of a snapshot is enough to take it.
+    pub trusted_keys: Vec<Account>,
 }
 
 /// `[reservoir]`

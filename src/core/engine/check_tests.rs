@@ -1,0 +1,409 @@
+//! Digests that came with a snapshot, checked while nothing is computed: they are made up.
+
+use super::tests::settings;
+use super::*;
+use crate::core::block::{Compact, Header};
+use crate::core::chain::DEVNET;
+use crate::core::currency::{Currency, Payments, address};
+use crate::core::id::{AssetId, TxId};
+use crate::core::keys::PrivateKey;
+use crate::core::ledger::checked::Checked;
+use crate::core::ledger::{Rebuild, RebuildStep, UNDO_KEPT};
+use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use crate::core::state::{MemoryStore, Pool};
+
+const AT: Now = Now {
+    mono: 0,
+    wall: 1_700_100_000,
+};
+
+fn digest_of(number: u64) -> BlockDigest {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_le_bytes());
+    BlockDigest(digest)
+}
+
+fn foundation() -> Vec<u8> {
+    let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
+    let coin = |currency| (currency, address::encode(111, &[7; 20]).into_bytes());
+    let mut record = Record::BlockFoundation(BlockFoundation {
+        version: 1,
+        payments: Payments([coin(Currency::Bitcoin), coin(Currency::Litecoin)].into()),
+        owner: key.account().unwrap(),
+        nonce: 1234,
+        signature: Vec::new(),
+    });
+    sign(&mut record, &key).unwrap()
+}
+
+fn asset_and_issue(number: u64) -> Vec<Vec<u8>> {
+    let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
+    let owner = key.account().unwrap();
+    let fingerprint = format!("fingerprint {number}").into_bytes();
+    let issue = Record::BitmarkIssue(BitmarkIssue {
+        asset_id: AssetId::of(&fingerprint),
+        owner,
+        nonce: number,
+        signature: Vec::new(),
+    });
+    let asset = Record::AssetData(AssetData {
+        name: b"a house".to_vec(),
+        fingerprint,
+        metadata: Vec::new(),
+        registrant: owner,
+        signature: Vec::new(),
+    });
+    [asset, issue]
+        .into_iter()
+        .map(|mut record| sign(&mut record, &key).unwrap())
+        .collect()
+}
+
+/// The next block on a tip.
+fn block_on(tip: &crate::core::ledger::Tip) -> Vec<u8> {
+    let number = tip.number + 1;
+    let records = [vec![foundation()], asset_and_issue(number)].concat();
+    let ids: Vec<TxId> = records.iter().map(|packed| TxId::of(packed)).collect();
+    let header = Header {
+        version: 2,
+        transaction_count: 3,
+        number,
+        previous_block: tip.digest,
+        merkle_root: merkle::root(&ids),
+        timestamp: 1_700_000_000 + number,
+        difficulty: Compact::ONE,
+        nonce: 0,
+    };
+    [header.pack().to_vec(), records.concat()].concat()
+}
+
+/// A store of this height, and what was in it at this lower one.
+fn chain(height: u64, lower: u64) -> (MemoryStore, MemoryStore) {
+    let mut store = MemoryStore::new();
+    let mut then = store.clone();
+    let mut ledger = Ledger::empty(&DEVNET);
+    while ledger.height() < height {
+        if ledger.height() == lower {
+            then = store.clone();
+        }
+        let packed = block_on(&ledger.tip());
+        let digest = digest_of(ledger.height() + 1);
+        let applied = ledger.apply(&store, &packed, digest, AT.wall).unwrap();
+        store.apply(&applied.batch);
+    }
+    (store, then)
+}
+
+/// A node on a store that came as a whole.
+struct Node {
+    now: Now,
+    engine: Engine,
+    store: MemoryStore,
+    asked: Vec<(u64, Header)>,
+    fresh: Vec<u64>,
+    logs: Vec<String>,
+    rebuilds: Vec<u64>,
+}
+
+impl Node {
+    fn new(store: MemoryStore, mark: Option<Checked>) -> Self {
+        Self::at(AT, store, mark)
+    }
+
+    fn at(now: Now, mut store: MemoryStore, mark: Option<Checked>) -> Self {
+        let mut settings = settings();
+        settings.chain = &DEVNET;
+        if let Some(mark) = mark {
+            store.apply(&mark.batch());
+        }
+        let (mut engine, first) = Engine::new(now, settings, &store).unwrap();
+        store.apply(&first);
+        let mut out = Vec::new();
+        engine.start(now, &store, &mut out);
+        let mut node = Self {
+            now,
+            engine,
+            store,
+            asked: Vec::new(),
+            fresh: Vec::new(),
+            logs: Vec::new(),
+            rebuilds: Vec::new(),
+        };
+        node.took(out);
+        node
+    }
+
+    fn took(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                Effect::Commit(batch, _) => self.store.apply(&batch),
+                Effect::CheckDigest(request, header) => {
+                    let (header, _) = Header::unpack(header.as_slice()).unwrap();
+                    self.asked.push((request, header));
+                }
+                Effect::Digest(request, _) => self.fresh.push(request),
+                Effect::Log(_, text) => self.logs.push(text),
+                Effect::Rebuild(number) => {
+                    self.rebuilds.push(number);
+                    let mut rebuild = Rebuild::without(&DEVNET, number);
+                    loop {
+                        match rebuild.step(&self.store).unwrap() {
+                            RebuildStep::Store(batch) => self.store.apply(&batch),
+                            RebuildStep::Digest(..) => panic!("all digests are there"),
+                            RebuildStep::Done(batch, _) => {
+                                self.store.apply(&batch);
+                                break;
+                            }
+                        }
+                    }
+                    let mut out = Vec::new();
+                    self.engine.rebuilt(self.now, &self.store, &mut out);
+                    self.took(out);
+                }
+                Effect::Fatal(why) => panic!("{why}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.engine.step(self.now, input, &self.store, &mut out);
+        self.took(out);
+    }
+
+    /// Answers one question; what it was about.
+    fn answer(&mut self, digest: impl Fn(u64) -> BlockDigest) -> Option<u64> {
+        assert!(self.asked.len() <= 1, "one at a time");
+        let (request, header) = self.asked.pop()?;
+        self.input(Input::Digest(request, digest(header.number)));
+        Some(header.number)
+    }
+
+    fn run(&mut self, digest: impl Fn(u64) -> BlockDigest) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while let Some(number) = self.answer(&digest) {
+            numbers.push(number);
+        }
+        while self.engine.next_wakeup() == 0 {
+            self.input(Input::Wake);
+        }
+        numbers
+    }
+
+    fn verified(&self) -> u64 {
+        self.engine.verified_height()
+    }
+
+    /// The store without what belongs to this node alone.
+    fn of_chain(&self) -> MemoryStore {
+        of_chain(&self.store)
+    }
+}
+
+fn of_chain(store: &MemoryStore) -> MemoryStore {
+    let mut batch = Batch::new();
+    for (pool, key, value) in store.iter() {
+        if !matches!(pool, Pool::Meta | Pool::Reservoir) {
+            batch.put(pool, key, value);
+        }
+    }
+    let mut store = MemoryStore::new();
+    store.apply(&batch);
+    store
+}
+
+#[test]
+fn every_digest_is_checked_once_upwards_and_then_the_mark_goes() {
+    let (store, _) = chain(30, 1);
+    let mut node = Node::new(store.clone(), Some(Checked::nothing_of(30)));
+    assert_eq!(node.verified(), 1);
+    assert_eq!(node.answer(digest_of), Some(2));
+    assert_eq!(node.verified(), 2);
+    assert_eq!(node.run(digest_of), (3..=30).collect::<Vec<_>>());
+    assert_eq!(node.verified(), 30);
+    assert_eq!(Checked::load(&node.store, 30).unwrap(), None);
+    assert_eq!(node.of_chain(), of_chain(&store));
+    assert!(
+        node.logs
+            .iter()
+            .any(|line| line.contains("all digests up to block 30"))
+    );
+}
+
+#[test]
+fn a_node_whose_digests_are_all_its_own_asks_for_none() {
+    let (store, _) = chain(5, 1);
+    let node = Node::new(store, None);
+    assert!(node.asked.is_empty());
+    assert_eq!(node.verified(), 5);
+}
+
+#[test]
+fn a_clock_that_was_set_back_costs_no_block() {
+    let (store, _) = chain(6, 1);
+    let long_ago = Now { mono: 0, wall: 1 };
+    let mut node = Node::at(long_ago, store, Some(Checked::nothing_of(6)));
+    assert_eq!(node.run(digest_of), [2, 3, 4, 5, 6]);
+    assert_eq!(node.verified(), 6);
+}
+
+#[test]
+fn a_start_goes_on_where_the_last_one_was() {
+    let (store, _) = chain(20, 1);
+    let mark = Checked {
+        verified: 12,
+        until: 20,
+    };
+    let mut node = Node::new(store, Some(mark));
+    assert_eq!(node.verified(), 12);
+    assert_eq!(node.run(digest_of), (13..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_checked_is_kept_from_time_to_time() {
+    let (store, _) = chain(320, 1);
+    let mut node = Node::new(store, Some(Checked::nothing_of(320)));
+    for _ in 0..300 {
+        node.answer(digest_of);
+    }
+    let kept = Checked::load(&node.store, 320).unwrap().unwrap();
+    assert!(kept.verified > 200 && kept.until == 320, "{kept:?}");
+}
+
+#[test]
+fn a_false_digest_is_named_and_everything_from_it_up_goes() {
+    let (store, then) = chain(200, 189);
+    let mut node = Node::new(store, Some(Checked::nothing_of(200)));
+    let false_at = |number| digest_of(if number == 190 { 9999 } else { number });
+    assert_eq!(node.run(false_at).last(), Some(&190));
+    assert_eq!(node.engine.ledger().height(), 189);
+    assert_eq!(node.verified(), 189);
+    assert_eq!(Checked::load(&node.store, 189).unwrap(), None);
+    assert!(node.rebuilds.is_empty());
+    let told = node.logs.join("\n");
+    let both = [digest_of(190), digest_of(9999)].map(|digest| digest.display().to_string());
+    assert!(
+        told.contains("block 190 of the snapshot is false"),
+        "{told}"
+    );
+    assert!(both.iter().all(|digest| told.contains(digest)), "{told}");
+    // All is as it was, but for undo data that had gone by then.
+    let without_undo = |store: &MemoryStore| {
+        let mut store = of_chain(store);
+        let mut batch = Batch::new();
+        for number in 0..200_u64 {
+            batch.delete(Pool::Undo, number.to_be_bytes());
+        }
+        store.apply(&batch);
+        store
+    };
+    assert_eq!(without_undo(&node.store), without_undo(&then));
+    // The right block goes in, and needs no check.
+    let packed = block_on(&node.engine.ledger().tip());
+    let (mut ledger, tip) = (node.engine.ledger().clone(), node.engine.ledger().tip());
+    assert_eq!(tip.digest, digest_of(189));
+    let applied = ledger.apply(&node.store, &packed, digest_of(190), AT.wall);
+    assert!(applied.is_ok());
+}
+
+#[test]
+fn a_false_digest_far_down_has_the_indexes_built_again() {
+    let height = 30 + UNDO_KEPT;
+    let (store, then) = chain(height, 19);
+    let mut node = Node::new(store, Some(Checked::nothing_of(height)));
+    node.run(|number| digest_of(if number == 20 { 9999 } else { number }));
+    assert_eq!(node.rebuilds, [20]);
+    assert_eq!(node.engine.ledger().height(), 19);
+    assert_eq!(node.verified(), 19);
+    assert_eq!(node.of_chain(), of_chain(&then));
+    assert!(node.asked.is_empty());
+}
+
+#[test]
+fn a_digest_that_does_not_meet_its_difficulty_is_false_too() {
+    let (mut store, _) = chain(40, 1);
+    let mut batch = Batch::new();
+    batch.put(Pool::BlockDigest, 35_u64.to_be_bytes(), [0xff; 32]);
+    store.apply(&batch);
+    let mut node = Node::new(store, Some(Checked::nothing_of(40)));
+    node.run(|number| {
+        if number == 35 {
+            BlockDigest([0xff; 32])
+        } else {
+            digest_of(number)
+        }
+    });
+    assert_eq!(node.engine.ledger().height(), 34);
+    assert!(
+        node.logs
+            .iter()
+            .any(|line| line.contains("does not meet its difficulty"))
+    );
+}
+
+#[test]
+fn a_block_that_does_not_follow_or_has_other_records_costs_no_digest() {
+    for (at, said) in [(5_usize, "it follows"), (100, "merkle")] {
+        let (mut store, _) = chain(20, 1);
+        let key = 12_u64.to_be_bytes();
+        let mut packed = store.get(Pool::Blocks, &key).unwrap().unwrap();
+        // The parent's digest begins at byte 12; the records at 100, whose nonce is near the end.
+        let at = if at == 100 {
+            packed.len() - 70
+        } else {
+            12 + at
+        };
+        packed[at] ^= 1;
+        let mut batch = Batch::new();
+        batch.put(Pool::Blocks, key, packed);
+        store.apply(&batch);
+        let mut node = Node::new(store, Some(Checked::nothing_of(20)));
+        assert_eq!(node.run(digest_of).last(), Some(&11));
+        assert_eq!(node.engine.ledger().height(), 11, "{said}");
+        let told = node.logs.join("\n").to_lowercase();
+        assert!(told.contains("block 12") && told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn a_digest_of_a_block_that_went_meanwhile_says_nothing() {
+    let (store, _) = chain(40, 1);
+    let mut node = Node::new(
+        store,
+        Some(Checked {
+            verified: 38,
+            until: 40,
+        }),
+    );
+    assert_eq!(node.asked[0].1.number, 39);
+    // The two top blocks go off, as for a longer branch.
+    let mut ledger = node.engine.ledger.clone();
+    for _ in 0..2 {
+        let undone = ledger.undo_top(&node.store).unwrap();
+        node.store.apply(&undone.batch);
+    }
+    node.engine.ledger = ledger;
+    node.engine.check.taken_off_to(38);
+    assert_eq!(node.verified(), 38);
+    node.answer(|_| digest_of(77));
+    assert_eq!(node.engine.ledger().height(), 38);
+    assert!(node.asked.is_empty());
+    assert_eq!(Checked::load(&node.store, 38).unwrap(), None);
+}
+
+#[test]
+fn news_go_in_while_old_digests_are_checked() {
+    let (store, _) = chain(20, 1);
+    let mut node = Node::new(store, Some(Checked::nothing_of(20)));
+    let packed = block_on(&node.engine.ledger().tip());
+    let subscription = node.engine.subscriptions[0].socket;
+    node.input(Input::Published(subscription, News::Block(packed)));
+    // It has a digest of its own to wait for, not that of an old block.
+    let fresh = node.fresh.pop().expect("its digest is asked for at once");
+    node.input(Input::Digest(fresh, digest_of(21)));
+    assert_eq!(node.engine.ledger().height(), 21);
+    assert_eq!(node.verified(), 1);
+    assert_eq!(node.run(digest_of).last(), Some(&20));
+    assert_eq!(node.verified(), 21);
+}
