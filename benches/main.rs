@@ -2,8 +2,11 @@
 //! some. Each hands its rows to the one [`table`]. A measure may start this program anew for a part
 //! that wants a process of its own.
 
+mod bare;
+mod block;
 mod digest;
 mod mempool;
+mod mix;
 mod requests;
 mod rival;
 mod table;
@@ -18,6 +21,7 @@ type Measure = (&'static str, fn(&mut Table));
 /// In the order they run in.
 const MEASURES: &[Measure] = &[
     ("digest", digest::run),
+    ("block", block::run),
     ("requests", requests::run),
     ("title", title::run),
     ("mempool", mempool::run),

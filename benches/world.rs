@@ -1,12 +1,13 @@
 //! A chain in a store, as long as wanted, of real records in blocks that nobody mined: their digests
-//! are made up, since real ones cost hours and are not asked for.
+//! are made up, since real ones cost hours and are not asked for. What its records are is the
+//! business of who puts them in; see `mix.rs`.
 
 use bitmarkd::core::block::{Compact, Header};
 use bitmarkd::core::chain::DEVNET;
 use bitmarkd::core::currency::{Currency, Payments, address};
 use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
 use bitmarkd::core::keys::PrivateKey;
-use bitmarkd::core::ledger::Ledger;
+use bitmarkd::core::ledger::{Applied, Ledger};
 use bitmarkd::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
 use bitmarkd::shell::store::Store;
 
@@ -34,6 +35,16 @@ pub struct World {
 impl World {
     /// A chain of no blocks.
     pub fn new(store: Store) -> Self {
+        Self::on(store, Ledger::empty(&DEVNET))
+    }
+
+    /// The chain that a store holds.
+    pub fn load(store: Store) -> Self {
+        let ledger = Ledger::load(&DEVNET, &store).expect("a whole store");
+        Self::on(store, ledger)
+    }
+
+    fn on(store: Store, ledger: Ledger) -> Self {
         let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
         let owner = key.account().expect("an account");
         let coin = |currency| (currency, address::encode(111, &[7; 20]).into_bytes());
@@ -47,7 +58,7 @@ impl World {
         });
         Self {
             foundation: signed(foundation, &key),
-            ledger: Ledger::empty(&DEVNET),
+            ledger,
             store,
             key,
         }
@@ -78,6 +89,33 @@ impl World {
 
     /// Puts a block with these records on top, and a foundation before them.
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
+        let made = self.make(records);
+        let applied = self
+            .ledger
+            .apply(&self.store, &made.packed, made.digest, made.time)
+            .expect("a good block");
+        self.store.apply(&applied.batch).expect("the disk takes it");
+    }
+
+    /// The same of records whose signatures were checked before; tells what it changed.
+    pub fn known_block(&mut self, records: Vec<Vec<u8>>) -> Applied {
+        let made = self.make(records);
+        let applied = self
+            .ledger
+            .apply_known(
+                &self.store,
+                &made.packed,
+                made.digest,
+                made.time,
+                &|_, _, _| true,
+            )
+            .expect("a good block");
+        self.store.apply(&applied.batch).expect("the disk takes it");
+        applied
+    }
+
+    /// A block with these records, to be put on top.
+    pub fn make(&self, records: Vec<Vec<u8>>) -> Made {
         let all: Vec<Vec<u8>> = std::iter::once(self.foundation.clone())
             .chain(records)
             .collect();
@@ -96,11 +134,20 @@ impl World {
         };
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&number.to_le_bytes());
-        let packed = [header.pack().to_vec(), all.concat()].concat();
-        let applied = self
-            .ledger
-            .apply(&self.store, &packed, BlockDigest(digest), NOW + number)
-            .expect("a good block");
-        self.store.apply(&applied.batch).expect("the disk takes it");
+        Made {
+            packed: [header.pack().to_vec(), all.concat()].concat(),
+            digest: BlockDigest(digest),
+            time: NOW + number,
+        }
     }
+}
+
+/// A block that was made.
+pub struct Made {
+    /// Its bytes.
+    pub packed: Vec<u8>,
+    /// The digest it goes under.
+    pub digest: BlockDigest,
+    /// When it is put on top.
+    pub time: u64,
 }
