@@ -2,6 +2,8 @@
 //! are made up, since real ones cost hours and are not asked for. What its records are is the
 //! business of who puts them in; see `mix.rs`.
 
+use std::sync::Arc;
+
 use bitmarkd::core::block::{Compact, Header};
 use bitmarkd::core::chain::DEVNET;
 use bitmarkd::core::currency::{Currency, Payments, address};
@@ -9,6 +11,7 @@ use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
 use bitmarkd::core::keys::PrivateKey;
 use bitmarkd::core::ledger::{Applied, Ledger};
 use bitmarkd::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use bitmarkd::shell::signatures::Cores;
 use bitmarkd::shell::store::Store;
 
 /// The first block's time.
@@ -44,7 +47,8 @@ impl World {
         Self::on(store, ledger)
     }
 
-    fn on(store: Store, ledger: Ledger) -> Self {
+    fn on(store: Store, mut ledger: Ledger) -> Self {
+        ledger.check_with(Arc::new(Cores::all()));
         let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
         let owner = key.account().expect("an account");
         let coin = |currency| (currency, address::encode(111, &[7; 20]).into_bytes());
