@@ -5,14 +5,17 @@ use std::path::Path;
 use bitmarkd::core::state::Batch;
 use bitmarkd::shell::store::CACHE_BYTES;
 
-/// Opens a bare tree.
-pub fn open(path: &Path) -> sled::Db {
+/// The settings of our store.
+pub fn config(path: &Path) -> sled::Config {
     sled::Config::new()
         .path(path)
         .cache_capacity(CACHE_BYTES)
         .flush_every_ms(Some(500))
-        .open()
-        .expect("a store")
+}
+
+/// Opens a bare tree.
+pub fn open(path: &Path) -> sled::Db {
+    config(path).open().expect("a store")
 }
 
 /// The key of a pool's entry.

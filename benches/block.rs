@@ -111,17 +111,28 @@ pub fn run(table: &mut Table) {
         let begin = Instant::now();
         check_all(&checks);
         let checked = seconds(begin);
-        tree.apply_batch(bare::batch(&applied.batch)).expect("the disk");
+        tree.apply_batch(bare::batch(&applied.batch))
+            .expect("the disk");
         let stored = seconds(begin);
         tree.flush().expect("the disk");
         let floor = seconds(begin);
-        tree.apply_batch(bare::batch(&undone.batch)).expect("the disk");
+        tree.apply_batch(bare::batch(&undone.batch))
+            .expect("the disk");
         tree.flush().expect("the disk");
         // The first is to warm up.
         if round > 0 {
             apply.push((ours, floor));
             undo.push((off, ours));
-            parts.push([decided, put - decided, ours - put, checked, stored - checked, floor - stored, found, off - found]);
+            parts.push([
+                decided,
+                put - decided,
+                ours - put,
+                checked,
+                stored - checked,
+                floor - stored,
+                found,
+                off - found,
+            ]);
         }
     }
     assert_eq!(world.ledger.chain().name, DEVNET.name);

@@ -5,10 +5,16 @@
 mod bare;
 mod block;
 mod digest;
+mod fixture;
+mod growth;
+mod layouts;
+mod lookup;
 mod mempool;
 mod mix;
 mod requests;
 mod rival;
+mod size;
+mod start;
 mod table;
 mod title;
 mod world;
@@ -22,6 +28,10 @@ type Measure = (&'static str, fn(&mut Table));
 const MEASURES: &[Measure] = &[
     ("digest", digest::run),
     ("block", block::run),
+    ("lookup", lookup::run),
+    ("size", size::run),
+    ("start", start::run),
+    ("growth", growth::run),
     ("requests", requests::run),
     ("title", title::run),
     ("mempool", mempool::run),
@@ -31,7 +41,11 @@ const MEASURES: &[Measure] = &[
 type Part = (&'static str, fn(&[String]));
 
 /// All of them.
-const PARTS: &[Part] = &[("libargon2", rival::part)];
+const PARTS: &[Part] = &[
+    ("layouts", layouts::part),
+    ("libargon2", rival::part),
+    ("writer", start::part),
+];
 
 fn main() {
     // `cargo bench` hands `--bench` on.

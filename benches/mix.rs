@@ -30,7 +30,7 @@ pub struct Made {
     /// The newest asset.
     asset: Option<AssetId>,
     /// Bitmarks in stored blocks.
-    ready: Vec<Bitmark>,
+    pub ready: Vec<Bitmark>,
     /// The bitmark with a long provenance.
     trail: Option<Bitmark>,
     /// Its steps.

@@ -94,6 +94,11 @@ impl World {
     /// Puts a block with these records on top, and a foundation before them.
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
         let made = self.make(records);
+        self.put(&made);
+    }
+
+    /// Puts a block on top.
+    pub fn put(&mut self, made: &Made) {
         let applied = self
             .ledger
             .apply(&self.store, &made.packed, made.digest, made.time)
