@@ -149,7 +149,7 @@ fn try_out(layout: &Layout, batches: &[Batch]) {
             db.apply_batch(bare::batch(&all))
                 .expect("the disk takes it");
         }
-        if (at * layout.together) % layout.flush.max(layout.together) == 0 {
+        if (at * layout.together).is_multiple_of(layout.flush.max(layout.together)) {
             db.flush().expect("the disk takes it");
         }
     }

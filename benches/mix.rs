@@ -141,7 +141,7 @@ impl Mix {
                 _ => {}
             }
             self.made.number += 1;
-            let is_remembered = self.made.number % REMEMBERED == 0 && kind != 0;
+            let is_remembered = self.made.number.is_multiple_of(REMEMBERED) && kind != 0;
             if is_remembered && self.made.transactions.len() < REMEMBERED_MAX {
                 self.made.transactions.push(id);
             }
