@@ -2,11 +2,20 @@
 //! some. Each hands its rows to the one [`table`]. A measure may start this program anew for a part
 //! that wants a process of its own.
 
+mod bare;
+mod block;
 mod digest;
+mod fixture;
+mod growth;
+mod layouts;
+mod lookup;
 mod mempool;
+mod mix;
 mod process;
 mod requests;
 mod rival;
+mod size;
+mod start;
 mod sync;
 mod table;
 mod title;
@@ -21,6 +30,11 @@ type Measure = (&'static str, fn(&mut Table));
 const MEASURES: &[Measure] = &[
     ("digest", digest::run),
     ("sync", sync::run),
+    ("block", block::run),
+    ("lookup", lookup::run),
+    ("size", size::run),
+    ("start", start::run),
+    ("growth", growth::run),
     ("requests", requests::run),
     ("title", title::run),
     ("mempool", mempool::run),
@@ -30,7 +44,11 @@ const MEASURES: &[Measure] = &[
 type Part = (&'static str, fn(&[String]));
 
 /// All of them.
-const PARTS: &[Part] = &[("libargon2", rival::part)];
+const PARTS: &[Part] = &[
+    ("layouts", layouts::part),
+    ("libargon2", rival::part),
+    ("writer", start::part),
+];
 
 fn main() {
     // `cargo bench` hands `--bench` on.

@@ -11,14 +11,13 @@ use bitmarkd::cli::daemon::testnet::ports::Ports;
 use bitmarkd::core::block::dump::{LENGTH_BYTES, length_of, length_prefix};
 use bitmarkd::core::block::{DigestMemory, HEADER_BYTES, Header, digest_two};
 use bitmarkd::core::chain::{Chain, DEVNET, LOCAL};
-use bitmarkd::core::id::BlockDigest;
 use bitmarkd::shell::digest::memory;
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
 use serde_json::json;
 
 use crate::process::{Node, PATIENCE, program};
 use crate::table::{Reach, Row, Table};
-use crate::world::World;
+use crate::world::{Made, World};
 
 /// Blocks of `devnet`.
 const BLOCKS: usize = 2_000;
@@ -39,8 +38,8 @@ fn read(path: &Path) -> Vec<Vec<u8>> {
 }
 
 /// A block with a nonce that has the work, on as many threads as there are cores.
-fn mine(packed: &[u8]) -> (Vec<u8>, BlockDigest) {
-    let (header, _) = Header::unpack(packed).expect("a header");
+fn mine(made: Made) -> Made {
+    let (header, _) = Header::unpack(&made.packed).expect("a header");
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let (tell, found) = crossbeam_channel::unbounded();
     let over = std::sync::atomic::AtomicBool::new(false);
@@ -71,9 +70,13 @@ fn mine(packed: &[u8]) -> (Vec<u8>, BlockDigest) {
         }
     });
     let (bytes, digest) = found.recv().expect("a nonce");
-    let mut packed = packed.to_vec();
+    let mut packed = made.packed;
     packed[..HEADER_BYTES].copy_from_slice(&bytes);
-    (packed, digest)
+    Made {
+        packed,
+        digest,
+        ..made
+    }
 }
 
 /// A file of mined blocks of `devnet`, each of a foundation and an issue.
@@ -93,10 +96,10 @@ fn mined() -> PathBuf {
         if number == 0 {
             records.insert(0, world.asset());
         }
-        let (packed, digest) = mine(&world.pack(&records));
-        world.put(&packed, digest);
-        bytes.extend(length_prefix(&packed));
-        bytes.extend(packed);
+        let made = mine(world.make(records));
+        world.put(&made);
+        bytes.extend(length_prefix(&made.packed));
+        bytes.extend(made.packed);
     }
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(&path, bytes).expect("the disk takes it");

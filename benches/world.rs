@@ -1,13 +1,17 @@
 //! A chain in a store, as long as wanted, of real records in blocks that nobody mined: their digests
-//! are made up, since real ones cost hours and are not asked for.
+//! are made up, since real ones cost hours and are not asked for. What its records are is the
+//! business of who puts them in; see `mix.rs`.
+
+use std::sync::Arc;
 
 use bitmarkd::core::block::{Compact, Header};
 use bitmarkd::core::chain::DEVNET;
 use bitmarkd::core::currency::{Currency, Payments, address};
 use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
 use bitmarkd::core::keys::PrivateKey;
-use bitmarkd::core::ledger::Ledger;
+use bitmarkd::core::ledger::{Applied, Ledger};
 use bitmarkd::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use bitmarkd::shell::signatures::Cores;
 use bitmarkd::shell::store::Store;
 
 /// The first block's time.
@@ -34,6 +38,17 @@ pub struct World {
 impl World {
     /// A chain of no blocks.
     pub fn new(store: Store) -> Self {
+        Self::on(store, Ledger::empty(&DEVNET))
+    }
+
+    /// The chain that a store holds.
+    pub fn load(store: Store) -> Self {
+        let ledger = Ledger::load(&DEVNET, &store).expect("a whole store");
+        Self::on(store, ledger)
+    }
+
+    fn on(store: Store, mut ledger: Ledger) -> Self {
+        ledger.check_with(Arc::new(Cores::all()));
         let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
         let owner = key.account().expect("an account");
         let coin = |currency| (currency, address::encode(111, &[7; 20]).into_bytes());
@@ -47,7 +62,7 @@ impl World {
         });
         Self {
             foundation: signed(foundation, &key),
-            ledger: Ledger::empty(&DEVNET),
+            ledger,
             store,
             key,
         }
@@ -78,17 +93,40 @@ impl World {
 
     /// Puts a block with these records on top, and a foundation before them.
     pub fn block(&mut self, records: Vec<Vec<u8>>) {
-        let packed = self.pack(&records);
-        let mut digest = [0; 32];
-        let number = self.ledger.tip().number + 1;
-        digest[..8].copy_from_slice(&number.to_le_bytes());
-        self.put(&packed, BlockDigest(digest));
+        let made = self.make(records);
+        self.put(&made);
     }
 
-    /// The block with these records that is next, and a foundation before them; its nonce is 0.
-    pub fn pack(&self, records: &[Vec<u8>]) -> Vec<u8> {
-        let all: Vec<&[u8]> = std::iter::once(self.foundation.as_slice())
-            .chain(records.iter().map(Vec::as_slice))
+    /// Puts a block on top.
+    pub fn put(&mut self, made: &Made) {
+        let applied = self
+            .ledger
+            .apply(&self.store, &made.packed, made.digest, made.time)
+            .expect("a good block");
+        self.store.apply(&applied.batch).expect("the disk takes it");
+    }
+
+    /// The same of records whose signatures were checked before; tells what it changed.
+    pub fn known_block(&mut self, records: Vec<Vec<u8>>) -> Applied {
+        let made = self.make(records);
+        let applied = self
+            .ledger
+            .apply_known(
+                &self.store,
+                &made.packed,
+                made.digest,
+                made.time,
+                &|_, _, _| true,
+            )
+            .expect("a good block");
+        self.store.apply(&applied.batch).expect("the disk takes it");
+        applied
+    }
+
+    /// A block with these records, to be put on top.
+    pub fn make(&self, records: Vec<Vec<u8>>) -> Made {
+        let all: Vec<Vec<u8>> = std::iter::once(self.foundation.clone())
+            .chain(records)
             .collect();
         let ids: Vec<TxId> = all.iter().map(|packed| TxId::of(packed)).collect();
         let tip = self.ledger.tip();
@@ -103,16 +141,22 @@ impl World {
             difficulty: Compact::ONE,
             nonce: 0,
         };
-        [header.pack().to_vec(), all.concat()].concat()
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&number.to_le_bytes());
+        Made {
+            packed: [header.pack().to_vec(), all.concat()].concat(),
+            digest: BlockDigest(digest),
+            time: NOW + number,
+        }
     }
+}
 
-    /// Puts a block on top.
-    pub fn put(&mut self, packed: &[u8], digest: BlockDigest) {
-        let now = NOW + self.ledger.tip().number + 1;
-        let applied = self
-            .ledger
-            .apply(&self.store, packed, digest, now)
-            .expect("a good block");
-        self.store.apply(&applied.batch).expect("the disk takes it");
-    }
+/// A block that was made.
+pub struct Made {
+    /// Its bytes.
+    pub packed: Vec<u8>,
+    /// The digest it goes under.
+    pub digest: BlockDigest,
+    /// When it is put on top.
+    pub time: u64,
 }

@@ -5,6 +5,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -15,6 +16,7 @@ use crate::core::ledger::{Ledger, LedgerError, Rebuild, RebuildStep};
 use crate::core::state::{Batch, View};
 use crate::core::time::Now;
 use crate::shell::files::config::Config;
+use crate::shell::signatures::Cores;
 use crate::shell::store::{CACHE_BYTES, Store};
 
 /// Where a configuration has its store.
@@ -111,6 +113,7 @@ fn drive(
     built: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<u64>, LedgerError> {
     let mut memory = crate::shell::digest::memory();
+    rebuild.check_with(Arc::new(Cores::all()));
     loop {
         match rebuild.step(store)? {
             RebuildStep::Store(batch) => store.apply(&batch)?,
@@ -183,5 +186,7 @@ fn engine(
         tell(&format!("the indexes are built up to block {height}"));
     }
     let view: &dyn View = store;
-    Engine::new(now, settings.clone(), view)
+    let (mut engine, first) = Engine::new(now, settings.clone(), view)?;
+    engine.check_with(Arc::new(Cores::all()));
+    Ok((engine, first))
 }

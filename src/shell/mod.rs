@@ -10,6 +10,7 @@ pub mod logging;
 pub mod memory;
 pub mod payment;
 pub mod rpc;
+pub mod signatures;
 pub mod store;
 pub mod tcp;
 pub mod zmq;

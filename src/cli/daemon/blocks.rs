@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -24,6 +25,7 @@ use crate::core::state::{Batch, Overlay, Pool, View as _};
 use crate::core::time::Now;
 use crate::node::{Storage, caps, rebuild_store};
 use crate::shell::files::config::Config;
+use crate::shell::signatures::Cores;
 use crate::shell::store::{CACHE_BYTES, Store};
 
 /// Blocks that one batch removes when their indexes are built again anyway.
@@ -282,8 +284,10 @@ impl Growing {
         if Rebuild::is_due(&store)? {
             build_indexes(&store, chain, tell)?;
         }
+        let mut ledger = Ledger::load(chain, &store)?;
+        ledger.check_with(Arc::new(Cores::all()));
         Ok(Self {
-            ledger: Ledger::load(chain, &store)?,
+            ledger,
             store,
             taken: 0,
         })

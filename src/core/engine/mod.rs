@@ -30,6 +30,7 @@ mod share;
 mod views;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -45,6 +46,7 @@ use super::ledger::{Ledger, LedgerError};
 use super::listener::{Asked, News, Reply, Ticket};
 use super::mining::machine::{self as mining, Mining};
 use super::overlay::mempool::{self, Mempool};
+use super::record::Checker;
 use super::reservoir::{self, Confirmed, Reservoir, SeenPayment};
 use super::rpc;
 use super::state::{Batch, Overlay, StoreFault, View};
@@ -404,6 +406,11 @@ impl Engine {
     /// The keys that are kept out, each until a second of the wall clock.
     pub fn banned(&self) -> impl Iterator<Item = (PeerPublicKey, UnixSeconds)> + '_ {
         self.bans.all()
+    }
+
+    /// Has the signatures of blocks checked by this from now on.
+    pub fn check_with(&mut self, checker: Arc<dyn Checker>) {
+        self.ledger.check_with(checker);
     }
 
     /// Lets a fork take off blocks down to this height, beyond the protection.

@@ -16,13 +16,15 @@ mod settle;
 mod undo;
 mod validate;
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::block::{BlockError, HEADER_BYTES, Header, Ring, foundation_id};
 use super::chain::Chain;
 use super::currency::Payments;
 use super::id::{AssetId, BlockDigest, TxId};
-use super::record::Record;
+use super::record::{Checker, InTurn, Record};
 use super::state::{Batch, Pool, StoreFault, View};
 use super::time::UnixSeconds;
 
@@ -139,6 +141,7 @@ pub struct Ledger {
     chain: &'static Chain,
     tip: Tip,
     ring: Ring,
+    checker: Arc<dyn Checker>,
 }
 
 impl Ledger {
@@ -149,7 +152,13 @@ impl Ledger {
             chain,
             tip: Tip::genesis(chain),
             ring: Ring::new(chain),
+            checker: Arc::new(InTurn),
         }
+    }
+
+    /// Has the signatures of blocks checked by this from now on.
+    pub fn check_with(&mut self, checker: Arc<dyn Checker>) {
+        self.checker = checker;
     }
 
     /// Reads height, tip and the ring of recent blocks from the store.
@@ -278,7 +287,7 @@ impl Ledger {
         is_known: &Known<'_>,
     ) -> Result<Applied, LedgerError> {
         let body = packed.get(HEADER_BYTES..).unwrap_or_default();
-        let valid = validate::body(self.chain, view, header, body, is_known)?;
+        let valid = validate::body(self, view, header, body, is_known)?;
         let mut ring = self.ring.clone();
         ring.put(header.number, packed, digest)?;
         let (batch, confirmed) = apply::changes(view, header, digest, packed, &valid)?;

@@ -3,10 +3,13 @@
 //! It is a machine of small steps, so that whoever drives it can show how far it is and stop. A
 //! mark in the store says that it is under way: one that was interrupted starts over.
 
+use std::sync::Arc;
+
 use super::{Ledger, LedgerError, keys, read};
 use crate::core::block::{BlockError, Header};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
+use crate::core::record::Checker;
 use crate::core::state::{Batch, Pool, StoreFault, View};
 
 /// Name of the mark in [`Pool::Meta`].
@@ -76,6 +79,11 @@ impl Rebuild {
             dropping: Some(number.max(2)),
             ..Self::new(chain)
         }
+    }
+
+    /// Has signatures checked by this from now on.
+    pub fn check_with(&mut self, checker: Arc<dyn Checker>) {
+        self.ledger.check_with(checker);
     }
 
     /// Whether the store asks for a rebuild: one was interrupted.

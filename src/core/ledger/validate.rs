@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{BlockOwner, Known, LedgerError, Returned, read};
+use super::{BlockOwner, Known, Ledger, LedgerError, Returned, read};
 use crate::core::block::{BlockError, HEADER_BYTES, Header};
 use crate::core::chain::Chain;
 use crate::core::currency::{Currency, Payments, address};
 use crate::core::id::{AssetId, TxId};
-use crate::core::keys::Account;
-use crate::core::record::{Record, merkle};
+use crate::core::keys::{Account, KeyError};
+use crate::core::record::{Claim, Record, merkle};
 use crate::core::state::{Pool, View};
 
 /// A record of a valid block.
@@ -32,20 +32,49 @@ pub(super) struct Valid<'a> {
 
 /// Checks the records behind a header.
 pub(super) fn body<'a>(
-    chain: &Chain,
+    ledger: &Ledger,
     view: &dyn View,
     header: &Header,
     body: &'a [u8],
     is_known: &Known<'_>,
 ) -> Result<Valid<'a>, LedgerError> {
+    let chain = ledger.chain;
     let mut entries = Vec::with_capacity(usize::from(header.transaction_count));
     let mut rest = body;
+    // All signatures are checked together; the first record that breaks a rule says which it is,
+    // as if one were looked at after the other.
+    let mut stopped = None;
     for _ in 0..header.transaction_count {
-        let (entry, left) = next(chain, rest)?;
-        let entry = signed(chain, view, header, entry, is_known)?;
-        entries.push(entry);
-        rest = left;
+        match next(chain, rest)
+            .map_err(LedgerError::from)
+            .and_then(|(entry, left)| Ok((unsigned(chain, view, entry, is_known)?, left)))
+        {
+            Ok((entry, left)) => {
+                entries.push(entry);
+                rest = left;
+            }
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
     }
+    let claims: Vec<Claim<'_>> = entries.iter().filter_map(Unsigned::claim).collect();
+    let mut results = ledger.checker.check(&claims).into_iter();
+    for unsigned in &entries {
+        if !unsigned.is_known {
+            // A checker that answers too little has checked nothing.
+            let result = results
+                .next()
+                .unwrap_or(Err(KeyError::InvalidSignature.into()));
+            result.map_err(BlockError::from)?;
+        }
+        allowed(chain, view, header, unsigned)?;
+    }
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    let entries: Vec<Entry<'_>> = entries.into_iter().map(|one| one.entry).collect();
     if !rest.is_empty() {
         return Err(BlockError::TransactionCount.into());
     }
@@ -74,35 +103,65 @@ fn next<'a>(chain: &Chain, rest: &'a [u8]) -> Result<(Entry<'a>, &'a [u8]), Bloc
     Ok((entry, left))
 }
 
-/// Signature and the extra rule of the record's kind.
-fn signed<'a>(
+/// A record whose signatures are not checked yet.
+struct Unsigned<'a> {
+    entry: Entry<'a>,
+    signer: Account,
+    /// They were checked before.
+    is_known: bool,
+}
+
+impl Unsigned<'_> {
+    /// What is to be checked of it, if anything.
+    fn claim(&self) -> Option<Claim<'_>> {
+        (!self.is_known).then_some(Claim {
+            record: &self.entry.record,
+            signer: self.signer,
+        })
+    }
+}
+
+/// Who has to have signed, and every rule of the record itself but its signatures.
+fn unsigned<'a>(
     chain: &Chain,
     view: &dyn View,
-    header: &Header,
     mut entry: Entry<'a>,
     is_known: &Known<'_>,
-) -> Result<Entry<'a>, LedgerError> {
-    let no_repeats = header.version >= chain.rules.repeats_refused_from_version;
-    let link = entry.record.link();
-    let signer = match link {
+) -> Result<Unsigned<'a>, LedgerError> {
+    let signer = match entry.record.link() {
         None => *entry.record.owner(),
         Some(link) => {
             let linked = read::owned_record(view, &link, chain.testing)?;
             let of_block = matches!(entry.record, Record::BlockOwnerTransfer(_));
-            match linked {
+            let signer = match linked {
                 Some(linked) => *linked.owner(),
                 None if of_block && !read::has_transaction(view, &link)? => {
                     return Err(BlockError::InvalidOwner.into());
                 }
                 None => return Err(BlockError::LinkUnknown.into()),
-            }
+            };
+            entry.from = Some(signer);
+            signer
         }
     };
-    if is_known(&entry.id, &entry.record, entry.packed) {
-        entry.record.check(&signer).map_err(BlockError::from)?;
-    } else {
-        entry.record.pack(&signer).map_err(BlockError::from)?;
-    }
+    entry.record.check(&signer).map_err(BlockError::from)?;
+    let is_known = is_known(&entry.id, &entry.record, entry.packed);
+    Ok(Unsigned {
+        entry,
+        signer,
+        is_known,
+    })
+}
+
+/// The extra rule of the record's kind.
+fn allowed(
+    chain: &Chain,
+    view: &dyn View,
+    header: &Header,
+    unsigned: &Unsigned<'_>,
+) -> Result<(), LedgerError> {
+    let entry = &unsigned.entry;
+    let no_repeats = header.version >= chain.rules.repeats_refused_from_version;
     let is_repeated = match &entry.record {
         Record::AssetData(asset) => read::has_asset(view, &AssetId::of(&asset.fingerprint))?,
         Record::BitmarkIssue(_) => read::has_transaction(view, &entry.id)?,
@@ -111,17 +170,16 @@ fn signed<'a>(
     if no_repeats && is_repeated {
         return Err(BlockError::AlreadyExists.into());
     }
-    if let Some(link) = link {
-        if !read::currently_owns(view, &signer, &link)? {
+    if let Some(link) = entry.record.link() {
+        if !read::currently_owns(view, &unsigned.signer, &link)? {
             return Err(BlockError::DoubleTransfer.into());
         }
         let of_block = matches!(entry.record, Record::BlockOwnerTransfer(_));
         if of_block && !view.contains(Pool::BlockOwnerTxIndex, &link.0)? {
             return Err(BlockError::LinkUnknown.into());
         }
-        entry.from = Some(signer);
     }
-    Ok(entry)
+    Ok(())
 }
 
 /// Who owns the block, and how many records say so (step 8).

@@ -4,6 +4,7 @@
 //! every rule and gives the canonical bytes. Nothing here knows the stored state: who the signer
 //! of a transfer is, the caller says.
 
+mod claims;
 mod draft;
 mod error;
 mod json;
@@ -17,6 +18,7 @@ mod tests;
 mod types;
 mod unpack;
 
+pub use claims::{Checker, Claim, InTurn};
 pub use draft::Draft;
 pub use error::RecordError;
 pub use pack::{Unsigned, sign, sign_by_both, sign_first, sign_second};

@@ -113,6 +113,18 @@ impl Record {
     /// The first rule that it breaks, in the order of the notes.
     pub fn pack(&self, signer: &Account) -> Result<Vec<u8>, RecordError> {
         self.check(signer)?;
+        self.packed_if_signed(signer)
+    }
+
+    /// The signatures alone (steps 5 and 6).
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn check_signatures(&self, signer: &Account) -> Result<(), RecordError> {
+        self.packed_if_signed(signer).map(drop)
+    }
+
+    fn packed_if_signed(&self, signer: &Account) -> Result<Vec<u8>, RecordError> {
         let message = self.message();
         signer.verify(&message, self.signature())?;
         let mut out = message;
