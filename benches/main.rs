@@ -3,8 +3,11 @@
 //! that wants a process of its own.
 
 mod digest;
+mod echo;
 mod mempool;
+mod reference;
 mod requests;
+mod rig;
 mod rival;
 mod table;
 mod title;
@@ -27,7 +30,7 @@ const MEASURES: &[Measure] = &[
 type Part = (&'static str, fn(&[String]));
 
 /// All of them.
-const PARTS: &[Part] = &[("libargon2", rival::part)];
+const PARTS: &[Part] = &[("libargon2", rival::part), ("echo", echo::part)];
 
 fn main() {
     // `cargo bench` hands `--bench` on.
