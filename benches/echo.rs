@@ -61,6 +61,7 @@ impl Echo {
             key: PeerPublicKey(key.try_into().expect("a key")),
             address: address.parse().expect("an address"),
             chain: "devnet",
+            process: child.id(),
         };
         Self { child, service }
     }

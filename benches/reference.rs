@@ -97,6 +97,7 @@ impl Reference {
             .arg(format!("--config-file={}", path.display()))
             .arg("start");
         let child = quiet(start, &own.directory);
+        let process = child.id();
         let reference = Self {
             child,
             _folder: folder,
@@ -104,15 +105,11 @@ impl Reference {
                 key: own.key(),
                 address: address(&own).parse().expect("an address"),
                 chain: "local",
+                process,
             },
         };
         reference.service.wait_normal(context);
         helpers.iter_mut().for_each(end);
         Some(reference)
-    }
-
-    /// The number of its process.
-    pub fn process(&self) -> u32 {
-        self.child.id()
     }
 }

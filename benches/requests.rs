@@ -6,7 +6,7 @@ use bitmarkd::shell::zmq::{Context, Frames};
 use crate::echo::Echo;
 use crate::reference::Reference;
 use crate::rig::{Node, Seen, Service, ask_all, middle};
-use crate::table::{Reach, Row, Table};
+use crate::table::{Reach, Row, Table, median};
 
 /// How many ask at a time, and what they ask for together in a round.
 const CLIENTS: [(usize, usize); 3] = [(1, 4_000), (8, 12_000), (64, 12_800)];
@@ -56,9 +56,13 @@ pub fn run(table: &mut Table) {
                 others.extend(reference.as_ref().map(|one| of(&one.service)));
             }
             let other = (!others.is_empty()).then(|| middle(&others));
+            let busy = |part: fn(&(Seen, Seen)) -> f64| median(pairs.iter().map(part));
             let mut parameters = format!(
-                "{ROUNDS} pairs of {all} in all, CURVE, answers of {} bytes",
-                answer[1].len()
+                "{ROUNDS} pairs of {all} in all, CURVE, answers of {} bytes; processor time for each \
+                 {:.1} us, the echo's {:.1} us",
+                answer[1].len(),
+                busy(|pair| pair.0.processor),
+                busy(|pair| pair.1.processor),
             );
             if let Some(length) = theirs.filter(|length| *length != answer[1].len()) {
                 parameters.push_str(&format!("; the reference's have {length}"));

@@ -29,6 +29,8 @@ pub struct Service {
     pub address: SocketAddr,
     /// The name in front of each request.
     pub chain: &'static str,
+    /// The number of its process.
+    pub process: u32,
 }
 
 impl Service {
@@ -68,6 +70,8 @@ pub struct Seen {
     pub rate: f64,
     /// Milliseconds.
     pub p99: f64,
+    /// Microseconds that the service's process ran for each request.
+    pub processor: f64,
 }
 
 /// Each client of these lists of requests on a thread of its own, all at once. They are connected
@@ -96,6 +100,7 @@ pub fn ask_all(context: &Context, service: &Service, lists: &[Vec<Frames>]) -> S
             })
             .collect();
         begin.wait();
+        let before = processor(service.process);
         let since = Instant::now();
         let times: Vec<f64> = threads
             .into_iter()
@@ -103,6 +108,7 @@ pub fn ask_all(context: &Context, service: &Service, lists: &[Vec<Frames>]) -> S
             .collect();
         Seen {
             rate: times.len() as f64 / since.elapsed().as_secs_f64(),
+            processor: (processor(service.process) - before) * 1e6 / times.len() as f64,
             p99: quantile(times.iter().copied(), 0.99),
         }
     })
@@ -113,6 +119,7 @@ pub fn middle(seen: &[Seen]) -> Seen {
     Seen {
         rate: median(seen.iter().map(|one| one.rate)),
         p99: median(seen.iter().map(|one| one.p99)),
+        processor: median(seen.iter().map(|one| one.processor)),
     }
 }
 
@@ -122,6 +129,17 @@ pub fn resident(process: u32) -> f64 {
     let line = text.lines().find(|line| line.starts_with("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1024.0
+}
+
+/// Seconds that the threads of a process have run.
+pub fn processor(process: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter();
+    let of_task = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    let nanoseconds = tasks.flatten().flatten().filter_map(of_task).sum::<f64>();
+    nanoseconds / 1e9
 }
 
 /// A node of ours; it ends with this.
@@ -166,6 +184,7 @@ impl Node {
             key: plan.key(),
             address: address.parse().expect("an address"),
             chain: "devnet",
+            process: child.id(),
         };
         service.wait_normal(context);
         Self {
@@ -173,11 +192,6 @@ impl Node {
             _folder: folder,
             service,
         }
-    }
-
-    /// The number of its process.
-    pub fn process(&self) -> u32 {
-        self.child.id()
     }
 }
 

@@ -86,11 +86,13 @@ struct Shown {
 
 impl Shown {
     fn set(&self, status: Status) {
+    branch: AtomicU64,
         self.height.store(status.height, Ordering::Release);
         self.normal.store(status.normal, Ordering::Release);
     }
 
     fn get(&self) -> Status {
+        self.branch.store(status.branch, Ordering::Release);
         Status {
             normal: self.normal.load(Ordering::Acquire),
             height: self.height.load(Ordering::Acquire),
@@ -98,6 +100,7 @@ impl Shown {
     }
 }
 
+            branch: self.branch.load(Ordering::Acquire),
 /// Where a node's services were bound.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {

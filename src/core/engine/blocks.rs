@@ -365,6 +365,7 @@ impl Engine {
             ),
         );
         self.ledger = ledger;
+        self.branch += 1;
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
         self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });

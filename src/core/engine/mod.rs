@@ -165,6 +165,8 @@ pub struct Status {
     /// The height.
     pub height: u64,
 }
+    /// Changes when a block comes off: what was read of the chain before may not hold any more.
+    pub branch: u64,
 
 /// Counters for the operator.
 #[derive(Debug, Clone, Default)]
@@ -260,6 +262,8 @@ pub struct Engine {
     settings: Settings,
     ledger: Ledger,
     reservoir: Reservoir,
+    /// How often blocks came off since the start.
+    branch: u64,
     announce: Announce,
     connector: Connector,
     mining: Option<Mining>,
@@ -333,6 +337,7 @@ impl Engine {
         let mut engine = Self {
             ledger,
             reservoir,
+            branch: 0,
             announce,
             connector,
             mining,
@@ -366,6 +371,7 @@ impl Engine {
             normal: matches!(self.connector.mode(), Mode::Normal),
             height: self.ledger.height(),
         }
+            branch: self.branch,
     }
 
     /// The confirmed state.
