@@ -17,6 +17,8 @@ use super::{Effect, Mempool, Notices, mutants};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
 
+/// How often the pause between pulls that bring nothing doubles: from half a second to four.
+const PULL_DOUBLINGS: u32 = 3;
 /// A pull that was put off for so many of its intervals goes before what is to be sent.
 const PULL_PATIENCE: u64 = 4;
 
@@ -131,12 +133,37 @@ impl Mempool {
         true
     }
 
-    /// Between two pulls: short while we are the only one of the two who can connect.
+    /// Between two pulls: short while we are the only one of the two who can connect, and longer the
+    /// more of them brought nothing.
     const fn pull_interval(&self, peer: &Peer) -> Millis {
         if peer.heard {
             self.settings.pull_idle_ms
         } else {
-            self.settings.shared_mempool_tick_interval_ms
+            let doublings = if peer.empty_pulls < PULL_DOUBLINGS {
+                peer.empty_pulls
+            } else {
+                PULL_DOUBLINGS
+            };
+            let tick = self.settings.shared_mempool_tick_interval_ms;
+            let most = self.settings.pull_idle_ms;
+            let pause = tick.saturating_mul(1 << doublings);
+            if pause < most { pause } else { most }
+        }
+    }
+
+    /// Something new is here: where it comes from there may be more.
+    pub(super) fn pull_soon(&mut self, now: Millis) {
+        let soon = now.saturating_add(self.settings.shared_mempool_tick_interval_ms);
+        let alive: Vec<PeerPublicKey> = self.peers.alive().iter().copied().collect();
+        for key in alive {
+            if let Some(peer) = self.peers.get_mut(&key)
+                && peer.empty_pulls > 0
+            {
+                peer.empty_pulls = 0;
+                if !peer.heard {
+                    peer.next_pull = peer.next_pull.min(soon);
+                }
+            }
         }
     }
 
