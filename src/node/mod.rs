@@ -5,6 +5,7 @@
 //! | `listener` | reads requests, answers `I`, `N`, errors and unknown words itself | waits |
 //! | `reader` | answers `B` and `H` from the store | decides |
 //! | `owner` | runs the engine, applies its batches | flushes, computes a digest |
+//! | `checker-N` | signatures of what waits for the owner | decides |
 //! | `flusher` | group commit; then lets go of what waited for it | decides |
 //! | `digest-N` | digests | anything else |
 //! | `outward` | all sockets that go out, and the publisher | decides |
@@ -12,6 +13,7 @@
 //! | `control` | the operator's socket | decides |
 //! | `payment-X` | looks for payments in the chains of coins | decides |
 
+mod checking;
 mod clients;
 mod counting;
 mod desk;
@@ -50,6 +52,8 @@ pub use storage::{Storage, rebuild as rebuild_store};
 
 /// Inputs that wait for the owner. More than requests can be open at a time.
 const OWNER_QUEUE: usize = 16_384;
+/// Most that check signatures at a time, the owner among them.
+const CHECKERS: usize = 8;
 /// Requests for blocks and digests that wait.
 const READER_QUEUE: usize = 8_192;
 
@@ -82,25 +86,25 @@ impl Clock {
 struct Shown {
     normal: AtomicBool,
     height: AtomicU64,
+    branch: AtomicU64,
 }
 
 impl Shown {
     fn set(&self, status: Status) {
-    branch: AtomicU64,
         self.height.store(status.height, Ordering::Release);
+        self.branch.store(status.branch, Ordering::Release);
         self.normal.store(status.normal, Ordering::Release);
     }
 
     fn get(&self) -> Status {
-        self.branch.store(status.branch, Ordering::Release);
         Status {
             normal: self.normal.load(Ordering::Acquire),
             height: self.height.load(Ordering::Acquire),
+            branch: self.branch.load(Ordering::Acquire),
         }
     }
 }
 
-            branch: self.branch.load(Ordering::Acquire),
 /// Where a node's services were bound.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
@@ -132,6 +136,7 @@ pub struct Node {
     clients: Option<clients::Clients>,
     payments: Option<payment::Watchers>,
     workers: Arc<DigestWorkers>,
+    checkers: Arc<checking::Checkers>,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
     work: Option<Outward>,
@@ -244,6 +249,7 @@ impl Node {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = Arc::new(DigestWorkers::start(chain.digest, cores.min(4))?);
+        let checkers = Arc::new(checking::Checkers::start(cores.min(CHECKERS) - 1)?);
         let flusher = Arc::new(Flusher::start(store.clone())?);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
@@ -317,6 +323,8 @@ impl Node {
         }
         let owner = owner::Owner::start(owner::Parts {
             published,
+            checkers: Arc::clone(&checkers),
+            ahead: std::collections::VecDeque::new(),
             engine,
             store,
             clock,
@@ -355,6 +363,7 @@ impl Node {
             clients: Some(clients),
             payments: Some(payments),
             workers,
+            checkers,
             flusher: Some(flusher),
             outward: Some(outward),
             work: Some(work),
@@ -400,6 +409,7 @@ impl Node {
             ("outward", self.outward.as_ref().map(Outward::is_running)),
             ("work", self.work.as_ref().map(Outward::is_running)),
             ("digest", Some(self.workers.is_running())),
+            ("checker", Some(self.checkers.is_running())),
             ("access", Some(self.access.is_running())),
         ];
         let ended = running.iter().find(|(_, is)| *is == Some(false));
