@@ -4,6 +4,7 @@
 
 mod digest;
 mod echo;
+mod issues;
 mod mempool;
 mod reference;
 mod requests;
@@ -22,6 +23,9 @@ type Measure = (&'static str, fn(&mut Table));
 const MEASURES: &[Measure] = &[
     ("digest", digest::run),
     ("requests", requests::run),
+    ("issues", issues::run),
+    ("intake-growth", issues::run_growth),
+    ("memory", issues::run_memory),
     ("title", title::run),
     ("mempool", mempool::run),
 ];
