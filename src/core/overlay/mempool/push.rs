@@ -17,6 +17,8 @@ use super::{Effect, Mempool, Notices, mutants};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
 
+/// Pulls that bring nothing before the pause between them gets longer: ten seconds.
+const PULLS_EAGER: u32 = 20;
 /// How often the pause between pulls that bring nothing doubles: from half a second to four.
 const PULL_DOUBLINGS: u32 = 3;
 /// A pull that was put off for so many of its intervals goes before what is to be sent.
@@ -139,8 +141,9 @@ impl Mempool {
         if peer.heard {
             self.settings.pull_idle_ms
         } else {
-            let doublings = if peer.empty_pulls < PULL_DOUBLINGS {
-                peer.empty_pulls
+            let doublings = peer.empty_pulls.saturating_sub(PULLS_EAGER);
+            let doublings = if doublings < PULL_DOUBLINGS {
+                doublings
             } else {
                 PULL_DOUBLINGS
             };

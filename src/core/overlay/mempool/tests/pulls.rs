@@ -30,14 +30,14 @@ fn a_peer_is_pulled_from_often_until_it_connects_to_us() {
     assert!(matches!(sent(&effects), Some(Message::Pull(_))));
     rig.request(B, &Message::Hello(rig::hello(EPOCH)));
     rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
-    let effects = rig.run_to(begin + 1_500);
+    let effects = rig.run_to(begin + 1_000);
     assert!(
         matches!(sent(&effects), Some(Message::Pull(_))),
         "as planned before"
     );
     rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
-    assert_eq!(rig.run_to(begin + 31_499), []);
-    let effects = rig.run_to(begin + 31_500);
+    assert_eq!(rig.run_to(begin + 30_999), []);
+    let effects = rig.run_to(begin + 31_000);
     assert!(matches!(sent(&effects), Some(Message::Pull(_))));
 }
 
@@ -46,7 +46,8 @@ fn the_pause_between_pulls_that_bring_nothing_doubles_up_to_a_bound() {
     let mut rig = Rig::new();
     let effects = rig.connect(B);
     assert!(matches!(sent(&effects), Some(Message::Pull(_))));
-    for pause in [500, 1_000, 2_000, 4_000, 4_000, 4_000] {
+    let eager = std::iter::repeat_n(500, 21);
+    for pause in eager.chain([1_000, 2_000, 4_000, 4_000, 4_000]) {
         rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
         let begin = rig.now;
         assert_eq!(rig.run_to(begin + pause - 1), [], "{pause}");
@@ -60,7 +61,7 @@ fn something_new_from_anybody_makes_pulls_frequent_again() {
     let quiet = || {
         let mut rig = Rig::new();
         rig.connect(B);
-        for pause in [500, 1_000, 2_000, 4_000] {
+        for pause in std::iter::repeat_n(500, 21).chain([1_000, 2_000, 4_000]) {
             rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
             let effects = rig.run_to(rig.now + pause);
             assert!(matches!(sent(&effects), Some(Message::Pull(_))), "{pause}");
