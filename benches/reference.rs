@@ -21,6 +21,8 @@ mod theirs;
 
 /// Blocks that anybody may fetch.
 const CHAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/local.blocks");
+/// As many of them as it is to have: each costs a digest of every peer.
+const BLOCKS: usize = 1;
 /// Peers that it wants.
 const PEERS: usize = 3;
 
@@ -52,6 +54,17 @@ fn quiet(mut command: Command, directory: &Path) -> Child {
         .expect("a process")
 }
 
+/// The first of the saved blocks, each behind its length.
+fn first_blocks() -> Vec<u8> {
+    let bytes = std::fs::read(CHAIN).expect("saved blocks");
+    let mut end = 0;
+    for _ in 0..BLOCKS {
+        let length = bytes[end..].first_chunk().expect("a length");
+        end += 8 + usize::try_from(u64::from_be_bytes(*length)).expect("a length");
+    }
+    bytes[..end].to_vec()
+}
+
 fn ours(plan: &Plan) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitmarkd"));
     command
@@ -75,7 +88,9 @@ impl Reference {
         let mut helpers = Vec::new();
         for peer in &peers {
             make::write_node(peer, &[], "local", 1).expect("a folder");
-            let load = ours(peer).args(["load-blocks", CHAIN]).output();
+            let chain = peer.directory.join("blocks");
+            std::fs::write(&chain, first_blocks()).expect("a file");
+            let load = ours(peer).arg("load-blocks").arg(chain).output();
             assert!(load.expect("a process").status.success(), "load-blocks");
             let mut start = ours(peer);
             start.arg("start");

@@ -142,6 +142,14 @@ pub fn processor(process: u32) -> f64 {
     nanoseconds / 1e9
 }
 
+/// Seconds that this thread has run.
+pub fn processor_of_thread() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    let nanoseconds: f64 = first.and_then(|word| word.parse().ok()).unwrap_or_default();
+    nanoseconds / 1e9
+}
+
 /// A node of ours; it ends with this.
 pub struct Node {
     child: Child,
