@@ -5,14 +5,18 @@
 mod bare;
 mod block;
 mod digest;
+mod echo;
 mod fixture;
 mod growth;
+mod issues;
 mod layouts;
 mod lookup;
 mod mempool;
 mod mix;
 mod process;
+mod reference;
 mod requests;
+mod rig;
 mod rival;
 mod size;
 mod start;
@@ -36,6 +40,9 @@ const MEASURES: &[Measure] = &[
     ("start", start::run),
     ("growth", growth::run),
     ("requests", requests::run),
+    ("issues", issues::run),
+    ("intake-growth", issues::run_growth),
+    ("memory", issues::run_memory),
     ("title", title::run),
     ("mempool", mempool::run),
 ];
@@ -45,6 +52,7 @@ type Part = (&'static str, fn(&[String]));
 
 /// All of them.
 const PARTS: &[Part] = &[
+    ("echo", echo::part),
     ("layouts", layouts::part),
     ("libargon2", rival::part),
     ("writer", start::part),

@@ -1,122 +1,89 @@
-//! How fast requests are answered: a node beside a bare echo over the same sockets, in one run.
-//! What counts is the ratio; the machine may be busy.
+//! How fast requests are answered, and how late the slowest hundredth: a node beside a bare REP echo
+//! that gives the same answers, each a process of its own, asked by the same clients in turn.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use bitmarkd::shell::zmq::{Context, Frames};
 
-use bitmarkd::cli::daemon::testnet::make::{self, Plan};
-use bitmarkd::cli::daemon::testnet::ports::Ports;
-use bitmarkd::node::Node;
-use bitmarkd::shell::files::config::{Config, Variables};
-use bitmarkd::shell::zmq::monitor::Event;
-use bitmarkd::shell::zmq::receive::Received;
-use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
-use bitmarkd::shell::zmq::server::{Binding, Bound, Service};
-use bitmarkd::shell::zmq::{Access, AccessThread, Context, Frames};
+use crate::echo::Echo;
+use crate::reference::Reference;
+use crate::rig::{Node, Seen, Service, ask_all, middle};
+use crate::table::{Reach, Row, Table, median};
 
-use crate::table::{Reach, Row, Table};
-
-/// Requests of each client in a round.
-const REQUESTS: usize = 5_000;
+/// How many ask at a time, and what they ask for together in a round.
+const CLIENTS: [(usize, usize); 3] = [(1, 4_000), (8, 12_000), (64, 12_800)];
 /// Rounds; the median counts.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
+/// Issues in the block that is asked for.
+const ISSUES: u64 = 4;
 
-/// Sends everything back.
-struct Echo {
-    replies: VecDeque<(usize, Frames)>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Service for Echo {
-    fn message(&mut self, socket: usize, received: Received) {
-        self.replies.push_back((socket, received.frames));
-    }
-    fn woken(&mut self) {}
-    fn event(&mut self, _: usize, _: Event) {}
-    fn next_reply(&mut self) -> Option<(usize, Frames)> {
-        self.replies.pop_front()
-    }
-    fn is_over(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+fn requests(service: &Service, command: &str) -> Frames {
+    match command {
+        "B" => service.request("B", &[&2_u64.to_be_bytes()]),
+        _ => service.request(command, &[]),
     }
 }
 
-/// Requests a second of so many clients.
-fn rate(
-    server: &bitmarkd::core::keys::PeerPublicKey,
-    address: std::net::SocketAddr,
-    clients: usize,
-    request: &[Vec<u8>],
-) -> f64 {
-    let begin = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(|| {
-                let context = Context::new().expect("CURVE");
-                let wait = Duration::from_secs(20);
-                let requester = Requester::dial(&context, &fresh_key(), server, address, wait)
-                    .expect("a socket");
-                for _ in 0..REQUESTS {
-                    requester.ask(request).expect("an answer");
-                }
-            });
-        }
-    });
-    (clients * REQUESTS) as f64 / begin.elapsed().as_secs_f64()
+/// What so many clients of a service see who all ask the same.
+fn seen(context: &Context, service: &Service, command: &str, clients: usize, all: usize) -> Seen {
+    let list = vec![requests(service, command); all / clients];
+    ask_all(context, service, &vec![list; clients])
 }
 
 /// The measure.
 pub fn run(table: &mut Table) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut ports = Ports::default();
-    let plan = Plan::new(folder.path(), "n1", &mut ports).expect("ports");
-    make::write_node(&plan, std::slice::from_ref(&plan), "devnet", 1).expect("a folder");
-    ports.release();
-    let path = plan.directory.join("bitmarkd.toml");
-    let variables = Variables::new(&[], []).expect("none");
-    let config = Config::load(&path, &variables).expect("a configuration");
-    let node = Node::start(&config, None, None).expect("a node");
-
-    let context = Context::new().expect("CURVE");
-    let _access = AccessThread::start(&context, Access::default()).expect("a thread");
-    let key = fresh_key();
-    let stop = Arc::new(AtomicBool::new(false));
-    let binding = Binding {
-        name: "echo",
-        key: &key,
-        zap_domain: "listen",
-        addresses: &["127.0.0.1:0".parse().expect("an address")],
-    };
-    let echo = Echo {
-        replies: VecDeque::new(),
-        stop: Arc::clone(&stop),
-    };
-    let server = Bound::new(&context, &binding)
-        .and_then(|bound| bound.serve(echo))
-        .expect("an echo");
-
-    for command in ["N", "I", "H"] {
-        let mut request = vec![b"devnet".to_vec(), command.as_bytes().to_vec()];
-        if command == "H" {
-            request.push(1_u64.to_be_bytes().to_vec());
-        }
-        for clients in [1, 8] {
-            let pairs: Vec<(f64, f64)> = (0..ROUNDS)
-                .map(|_| {
-                    let ours = rate(&plan.key(), node.bindings.peer[0], clients, &request);
-                    let bare = rate(&key.public_key(), server.addresses[0], clients, &request);
-                    (ours, bare)
-                })
-                .collect();
-            let measure = format!("{command} requests, {clients} clients");
+    let context = &Context::new().expect("CURVE");
+    let node = Node::start(context, "", |world| {
+        let mut records = vec![world.asset()];
+        records.extend((0..ISSUES).map(|nonce| world.issue(nonce)));
+        world.block(records);
+    });
+    let reference = Reference::start(context);
+    for command in ["N", "I", "B"] {
+        let ask = |service: &Service| {
+            let reply = service.dial(context).ask(&requests(service, command));
+            let reply = reply.expect("an answer");
+            assert_eq!(reply[0], command.as_bytes(), "an error");
+            reply
+        };
+        let answer = ask(&node.service);
+        let theirs = reference.as_ref().map(|one| ask(&one.service)[1].len());
+        let echo = Echo::start(&answer);
+        for (clients, all) in CLIENTS {
+            let mut pairs = Vec::new();
+            let mut others = Vec::new();
+            for _ in 0..ROUNDS {
+                let of = |service| seen(context, service, command, clients, all);
+                pairs.push((of(&node.service), of(&echo.service)));
+                others.extend(reference.as_ref().map(|one| of(&one.service)));
+            }
+            let other = (!others.is_empty()).then(|| middle(&others));
+            let busy = |part: fn(&(Seen, Seen)) -> f64| median(pairs.iter().map(part));
+            let mut parameters = format!(
+                "{ROUNDS} pairs of {all} in all, CURVE, answers of {} bytes; processor time for each \
+                 {:.1} us, the echo's {:.1} us",
+                answer[1].len(),
+                busy(|pair| pair.0.processor),
+                busy(|pair| pair.1.processor),
+            );
+            if let Some(length) = theirs.filter(|length| *length != answer[1].len()) {
+                parameters.push_str(&format!("; the reference's have {length}"));
+            }
+            let name = format!("{command} requests, {clients} clients");
+            let pairs_of = |part: fn(&Seen) -> f64| -> Vec<(f64, f64)> {
+                pairs.iter().map(|(a, b)| (part(a), part(b))).collect()
+            };
             table.row(
-                Row::of_pairs(&measure, "requests/s", "bare echo", &pairs)
+                Row::of_pairs(&name, "requests/s", "bare echo", &pairs_of(|s| s.rate))
                     .reach(Reach::AtLeast(0.9))
-                    .parameters(format!("{ROUNDS} pairs of {REQUESTS} a client, CURVE")),
+                    .reference(other.map(|seen| seen.rate))
+                    .parameters(parameters.clone()),
+            );
+            let name = format!("{name}, p99");
+            table.row(
+                Row::of_pairs(&name, "ms", "bare echo", &pairs_of(|s| s.p99))
+                    .reach(Reach::AtMost(1.5))
+                    .reference(other.map(|seen| seen.p99))
+                    .parameters(parameters),
             );
         }
     }
-    stop.store(true, Ordering::SeqCst);
 }

@@ -13,11 +13,12 @@ use crate::core::PROTOCOL_VERSION;
 use crate::core::chain::Chain;
 use crate::core::engine::{Input, source_of};
 use crate::core::keys::PeerPublicKey;
+use crate::core::listener::kept::Key;
 use crate::core::listener::look_up;
 use crate::core::listener::reply::Info;
 use crate::core::listener::request::known_command;
 use crate::core::listener::{
-    Asked, Connection, Envelope, Lane, News, Reply, ReplyOrder, Request, Ticket,
+    Asked, Connection, Envelope, Kept, Lane, News, Reply, ReplyOrder, Request, Ticket,
 };
 use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER};
 use crate::shell::counters::{Begun, Requests};
@@ -59,6 +60,9 @@ pub struct PeerService {
     for_readers: Lane<Request>,
     /// Requests that others work on, for the counters; each leaves with its answer.
     begun: BTreeMap<Ticket, Begun>,
+    /// Which of them are kept under what, with the branch on which they were asked.
+    keeping: BTreeMap<Ticket, (Key, u64)>,
+    kept: Kept,
     requests: Requests,
     readers: Sender<Asking>,
     answers: Receiver<Answer>,
@@ -78,6 +82,8 @@ impl PeerService {
             for_owner: Lane::default(),
             for_readers: Lane::default(),
             begun: BTreeMap::new(),
+            keeping: BTreeMap::new(),
+            kept: Kept::default(),
             requests: parts.requests,
             readers: parts.readers,
             answers: parts.answers,
@@ -122,6 +128,14 @@ impl PeerService {
                 return self.answer(ticket, reply, Some(begun));
             }
             Request::Block(_) | Request::Digest(_) => {
+                if let Some(key) = Key::of(&asked.request) {
+                    let branch = self.shown.get().branch;
+                    if let Some(reply) = self.kept.get(branch, key) {
+                        let reply = reply.clone();
+                        return self.answer(ticket, reply, Some(begun));
+                    }
+                    self.keeping.insert(ticket, (key, branch));
+                }
                 self.for_readers.push(source, ticket, asked.request, bytes)
             }
             Request::Register(_) | Request::News(_) | Request::Shared(_) => {
@@ -144,6 +158,7 @@ impl PeerService {
     /// A request that is not answered: its connection is forgotten with all it asked, as if it had
     /// been lost on the way.
     fn lose(&mut self, ticket: Ticket) {
+        self.keeping.remove(&ticket);
         if let Some(connection) = self.order.connection(ticket).cloned() {
             self.order.gone(&connection);
         }
@@ -220,6 +235,10 @@ impl Service for PeerService {
             self.for_owner.done(ticket);
             self.for_readers.done(ticket);
             let begun = self.begun.remove(&ticket);
+            if let Some((key, asked)) = self.keeping.remove(&ticket) {
+                let branch = self.shown.get().branch;
+                self.kept.put(asked, branch, key, &reply);
+            }
             self.answer(ticket, reply, begun);
         }
         self.pass_on();

@@ -5,6 +5,7 @@
 //! | `listener` | reads requests, answers `I`, `N`, errors and unknown words itself | waits |
 //! | `reader` | answers `B` and `H` from the store | decides |
 //! | `owner` | runs the engine, applies its batches | flushes, computes a digest |
+//! | `checker-N` | signatures of what waits for the owner | decides |
 //! | `flusher` | group commit; then lets go of what waited for it | decides |
 //! | `digest-N` | digests | anything else |
 //! | `check` | digests that came with a snapshot, when the machine has nothing better to do | anything else |
@@ -13,6 +14,7 @@
 //! | `control` | the operator's socket | decides |
 //! | `payment-X` | looks for payments in the chains of coins | decides |
 
+mod checking;
 mod clients;
 mod counting;
 mod desk;
@@ -53,6 +55,8 @@ pub use storage::{Storage, rebuild as rebuild_store};
 
 /// Inputs that wait for the owner. More than requests can be open at a time.
 const OWNER_QUEUE: usize = 16_384;
+/// Most that check signatures at a time, the owner among them.
+const CHECKERS: usize = 8;
 /// Requests for blocks and digests that wait.
 const READER_QUEUE: usize = 8_192;
 
@@ -85,11 +89,13 @@ impl Clock {
 struct Shown {
     normal: AtomicBool,
     height: AtomicU64,
+    branch: AtomicU64,
 }
 
 impl Shown {
     fn set(&self, status: Status) {
         self.height.store(status.height, Ordering::Release);
+        self.branch.store(status.branch, Ordering::Release);
         self.normal.store(status.normal, Ordering::Release);
     }
 
@@ -97,6 +103,7 @@ impl Shown {
         Status {
             normal: self.normal.load(Ordering::Acquire),
             height: self.height.load(Ordering::Acquire),
+            branch: self.branch.load(Ordering::Acquire),
         }
     }
 }
@@ -132,7 +139,9 @@ pub struct Node {
     clients: Option<clients::Clients>,
     payments: Option<payment::Watchers>,
     workers: Arc<DigestWorkers>,
-    checkers: Arc<DigestWorkers>,
+    /// For digests that came with a snapshot.
+    background: Arc<DigestWorkers>,
+    checkers: Arc<checking::Checkers>,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
     work: Option<Outward>,
@@ -245,7 +254,8 @@ impl Node {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = Arc::new(DigestWorkers::start(chain.digest, cores.min(4))?);
-        let checkers = Arc::new(DigestWorkers::start_low(chain.digest)?);
+        let background = Arc::new(DigestWorkers::start_low(chain.digest)?);
+        let checkers = Arc::new(checking::Checkers::start(cores.min(CHECKERS) - 1)?);
         let flusher = Arc::new(Flusher::start(store.clone())?);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
@@ -265,7 +275,7 @@ impl Node {
             desks: desks.clone(),
             access: access.clone(),
             workers: Arc::clone(&workers),
-            checkers: Arc::clone(&checkers),
+            background: Arc::clone(&background),
             inputs: inputs.clone(),
             fatal: tell_fatal,
             publishing: outward.publishing.clone(),
@@ -320,6 +330,8 @@ impl Node {
         }
         let owner = owner::Owner::start(owner::Parts {
             published,
+            checkers: Arc::clone(&checkers),
+            ahead: std::collections::VecDeque::new(),
             engine,
             store,
             clock,
@@ -359,6 +371,7 @@ impl Node {
             clients: Some(clients),
             payments: Some(payments),
             workers,
+            background,
             checkers,
             flusher: Some(flusher),
             outward: Some(outward),
@@ -405,7 +418,8 @@ impl Node {
             ("outward", self.outward.as_ref().map(Outward::is_running)),
             ("work", self.work.as_ref().map(Outward::is_running)),
             ("digest", Some(self.workers.is_running())),
-            ("check", Some(self.checkers.is_running())),
+            ("check", Some(self.background.is_running())),
+            ("checker", Some(self.checkers.is_running())),
             ("access", Some(self.access.is_running())),
         ];
         let ended = running.iter().find(|(_, is)| *is == Some(false));
@@ -435,7 +449,7 @@ impl Node {
             log::warn!(target: "node", "{}: {e}", self.peer_file.display());
         }
         self.workers.cancel();
-        self.checkers.cancel();
+        self.background.cancel();
         drop(self.outward.take());
         drop(self.work.take());
         log::info!(target: "node", "stopped");

@@ -1,6 +1,7 @@
 //! The thread that owns all state: it steps the engine, applies its batches, and hands everything
 //! else to who performs it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::checking::{Checkers, Job};
 use super::performer::{Performer, Room};
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
@@ -18,7 +20,7 @@ use crate::shell::store::{Flusher, Store};
 const TICK: Duration = Duration::from_millis(200);
 /// How often the log tells how far a rebuild is.
 const TELL: Duration = Duration::from_secs(10);
-/// Inputs taken before the time is looked at again.
+/// Inputs taken before the time is looked at again, and those whose signatures are checked ahead.
 const TURN: usize = 64;
 
 /// What the thread is made of.
@@ -32,6 +34,9 @@ pub struct Parts {
     pub shown: Arc<Shown>,
     pub stop: Arc<AtomicBool>,
     pub published: Room,
+    pub checkers: Arc<Checkers>,
+    /// What was taken from the queue, in order, each with its checks.
+    pub ahead: VecDeque<(Input, Option<Arc<Job>>)>,
     pub first: Vec<Effect>,
 }
 
@@ -81,39 +86,60 @@ impl Parts {
             let now = self.clock.now();
             let wait = self.engine.next_wakeup().saturating_sub(now.mono);
             let wait = Duration::from_millis(wait).min(TICK);
-            match self.queue.recv_timeout(wait) {
-                Ok(input) => {
-                    self.step(input);
-                    for _ in 1..TURN {
-                        if self.stop.load(Ordering::SeqCst) {
-                            break;
-                        }
-                        let Ok(input) = self.queue.try_recv() else {
-                            break;
-                        };
-                        self.step(input);
-                    }
+            if self.ahead.is_empty() {
+                match self.queue.recv_timeout(wait) {
+                    Ok(input) => self.look_at(input),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for _ in 0..TURN {
+                self.look_ahead();
+                if self.stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let Some((input, job)) = self.ahead.pop_front() else {
+                    break;
+                };
+                self.step(input, job);
             }
         }
         self.engine
     }
 
-    fn wake_if_due(&mut self) {
-        if self.engine.next_wakeup() <= self.clock.now().mono {
-            self.step(Input::Wake);
+    /// Takes what waits, as far as there is room, and has its signatures checked meanwhile.
+    fn look_ahead(&mut self) {
+        while self.ahead.len() < TURN {
+            let Ok(input) = self.queue.try_recv() else {
+                return;
+            };
+            self.look_at(input);
         }
     }
 
-    fn step(&mut self, input: Input) {
+    fn look_at(&mut self, input: Input) {
+        let issues = self.engine.to_check(&input, &self.store);
+        let job = self.checkers.begin(issues);
+        self.ahead.push_back((input, job));
+    }
+
+    fn wake_if_due(&mut self) {
+        if self.engine.next_wakeup() <= self.clock.now().mono {
+            let issues = self.engine.to_check(&Input::Wake, &self.store);
+            let job = self.checkers.begin(issues);
+            self.step(Input::Wake, job);
+        }
+    }
+
+    fn step(&mut self, input: Input, job: Option<Arc<Job>>) {
         if let Input::Published(_, news) = &input {
             self.published.give(news.size());
         }
+        let checked = job.map(|job| job.finish()).unwrap_or_default();
         let mut effects = Vec::new();
         let now = self.clock.now();
-        self.engine.step(now, input, &self.store, &mut effects);
+        self.engine
+            .step_checked(now, input, checked, &self.store, &mut effects);
         self.perform(effects);
         self.shown.set(self.engine.status());
     }

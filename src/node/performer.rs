@@ -31,7 +31,7 @@ pub struct Performer {
     pub(super) desks: Desks,
     pub(super) access: Access,
     pub(super) workers: Arc<DigestWorkers>,
-    pub(super) checkers: Arc<DigestWorkers>,
+    pub(super) background: Arc<DigestWorkers>,
     pub(super) inputs: Sender<Input>,
     pub(super) fatal: Sender<String>,
     /// Where subscribers are connected.
@@ -97,7 +97,7 @@ impl Performer {
                 let done = Box::new(move |digest| {
                     let _ = inputs.send(Input::Digest(request, digest));
                 });
-                if !self.checkers.compute(*header, done) {
+                if !self.background.compute(*header, done) {
                     log::warn!("a digest is not checked; the node is stopping");
                 }
             }

@@ -400,6 +400,7 @@ impl Engine {
         );
         self.ledger = ledger;
         self.check.taken_off_to(common);
+        self.branch += 1;
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
         self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });

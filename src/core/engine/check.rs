@@ -214,6 +214,7 @@ impl Engine {
         };
         let mut returned = Vec::new();
         let mut entries = 0;
+        self.branch += 1;
         while self.ledger.height() >= number && entries < DROP_ENTRIES {
             match self.ledger.undo_top(&step.state) {
                 Ok(undone) => {
@@ -238,7 +239,11 @@ impl Engine {
     /// After [`Effect::Rebuild`]: the ledger is another.
     pub(super) fn dropped_deep(&mut self, step: &mut Step<'_>) {
         match Ledger::load(self.settings.chain, &step.state) {
-            Ok(ledger) => self.ledger = ledger,
+            Ok(mut ledger) => {
+                ledger.check_with(self.ledger.checker());
+                self.ledger = ledger;
+                self.branch += 1;
+            }
             Err(error) => return step.fault(&error),
         }
         // As after a start: what built on the blocks that went goes, too.

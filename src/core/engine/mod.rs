@@ -43,10 +43,10 @@ use super::explore;
 use super::id::BlockDigest;
 use super::keys::PeerPublicKey;
 use super::ledger::{Ledger, LedgerError};
-use super::listener::{Asked, News, Reply, Ticket};
+use super::listener::{Asked, News, Reply, Request, Ticket};
 use super::mining::machine::{self as mining, Mining};
 use super::overlay::mempool::{self, Mempool};
-use super::record::Checker;
+use super::record::{BitmarkIssue, Checker};
 use super::reservoir::{self, Confirmed, Reservoir, SeenPayment};
 use super::rpc;
 use super::state::{Batch, Overlay, StoreFault, View};
@@ -173,6 +173,8 @@ pub struct Status {
     pub normal: bool,
     /// The height.
     pub height: u64,
+    /// Changes when a block comes off: what was read of the chain before may not hold any more.
+    pub branch: u64,
 }
 
 /// Counters for the operator.
@@ -268,6 +270,8 @@ impl Step<'_> {
 pub struct Engine {
     settings: Settings,
     ledger: Ledger,
+    /// How often blocks came off since the start.
+    branch: u64,
     reservoir: Reservoir,
     announce: Announce,
     connector: Connector,
@@ -340,6 +344,7 @@ impl Engine {
             .with_room(share::bundles_held_max(&settings.caps));
         let mut engine = Self {
             ledger,
+            branch: 0,
             reservoir,
             announce,
             connector,
@@ -374,6 +379,7 @@ impl Engine {
         Status {
             normal: matches!(self.connector.mode(), Mode::Normal),
             height: self.ledger.height(),
+            branch: self.branch,
         }
     }
 
@@ -507,6 +513,47 @@ impl Engine {
             }
             Input::Wake => engine.wake(step),
         });
+    }
+
+    /// The issues whose signatures the input will have checked, as far as it can be told before: the
+    /// checks may be shared, and told to [`Engine::step_checked`].
+    #[must_use]
+    pub fn to_check(&self, input: &Input, view: &dyn View) -> Vec<BitmarkIssue> {
+        let state = Confirmed {
+            view,
+            ledger: &self.ledger,
+        };
+        match input {
+            Input::Request {
+                asked:
+                    Asked {
+                        request: Request::News(News::Issues(data)),
+                        ..
+                    },
+                ..
+            }
+            | Input::Published(_, News::Issues(data)) => self.reservoir.to_check(data, &state),
+            Input::Wake => {
+                let next = self.next_of_jobs();
+                let issues = next.flat_map(|data| self.reservoir.to_check(data, &state));
+                issues.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same as [`Engine::step`], with what was checked already.
+    pub fn step_checked(
+        &mut self,
+        now: Now,
+        input: Input,
+        checked: reservoir::Checked,
+        view: &dyn View,
+        out: &mut Vec<Effect>,
+    ) {
+        self.reservoir.tell_checked(checked);
+        self.step(now, input, view, out);
+        self.reservoir.tell_checked(reservoir::Checked::default());
     }
 
     /// Runs one step: what it changes is seen by the rest of it, and leaves as one batch.

@@ -325,6 +325,21 @@ impl Engine {
         }
     }
 
+    /// The sets of issues among the bundles that are offered to the pools next.
+    pub(super) fn next_of_jobs(&self) -> impl Iterator<Item = &[u8]> {
+        let mut bytes = 0_usize;
+        let bundles = self.jobs.front().map(|job| &job.bundles);
+        let bundles = bundles.into_iter().flatten().take(TURN);
+        let of_turn = bundles.take_while(move |bundle| {
+            let is_looked_at = bytes < TURN_BYTES;
+            bytes = bytes.saturating_add(bundle.payload.len());
+            is_looked_at
+        });
+        of_turn
+            .filter(|bundle| bundle.kind == Kind::Issues)
+            .map(|bundle| bundle.payload.as_slice())
+    }
+
     /// Offers the next bundles to the pools.
     pub(super) fn work_on_jobs(&mut self, step: &mut Step<'_>) {
         let Some(mut job) = self.jobs.pop_front() else {

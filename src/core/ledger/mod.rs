@@ -161,6 +161,12 @@ impl Ledger {
         self.checker = checker;
     }
 
+    /// What checks them.
+    #[must_use]
+    pub fn checker(&self) -> Arc<dyn Checker> {
+        Arc::clone(&self.checker)
+    }
+
     /// Reads height, tip and the ring of recent blocks from the store.
     ///
     /// # Errors

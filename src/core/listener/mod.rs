@@ -5,6 +5,7 @@
 //! is built. Bytes from outside are read to the letter and never trusted.
 
 pub mod envelope;
+pub mod kept;
 pub mod lanes;
 pub mod look_up;
 pub mod order;
@@ -12,6 +13,7 @@ pub mod reply;
 pub mod request;
 
 pub use envelope::Envelope;
+pub use kept::Kept;
 pub use lanes::Lane;
 pub use order::{Connection, ReplyOrder, Ticket};
 pub use reply::Reply;

@@ -55,11 +55,10 @@ impl Reservoir {
             if owner.testing != confirmed.chain().testing {
                 return Err(Refusal::WrongNetwork);
             }
-            let packed = Record::BitmarkIssue(issue).pack(&owner)?;
+            let (packed, id) = self.checked.pack(&Record::BitmarkIssue(issue), &owner)?;
             if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
                 return Err(Refusal::AssetNotFound);
             }
-            let id = TxId::of(&packed);
             match self.pools.set_of(&id) {
                 Some((_, set)) if set.verified.is_none() => seen = true,
                 Some(_) => return Err(Refusal::AlreadyExists),

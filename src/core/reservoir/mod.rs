@@ -14,6 +14,7 @@
 //! | [`Input::BlocksTakenOff`] | records come back with their proof or payment | 9, 17 |
 //! | [`Input::Wake`] | what has lapsed goes; what is due is sent again | 3, 4, 10 |
 
+mod ahead;
 mod assets;
 mod blocks;
 mod caps;
@@ -41,6 +42,7 @@ mod tests;
 mod transfers;
 mod verified;
 
+pub use ahead::Checked;
 pub use caps::{Caps, Room, Source};
 pub use client::Request;
 pub use confirmed::Confirmed;
@@ -290,6 +292,8 @@ pub struct Reservoir {
     effects: Vec<Effect>,
     /// Changed since it was last asked for what is shared with peers.
     touched: BTreeSet<Part>,
+    /// What was checked already of the input that comes next.
+    checked: Checked,
 }
 
 impl Reservoir {
@@ -314,6 +318,7 @@ impl Reservoir {
             mono: now.mono,
             effects: Vec::new(),
             touched: BTreeSet::new(),
+            checked: Checked::default(),
         }
     }
 

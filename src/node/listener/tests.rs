@@ -14,6 +14,7 @@ struct Rig {
     answers: Sender<Answer>,
     requests: Requests,
     access: Access,
+    shown: Arc<Shown>,
 }
 
 impl Rig {
@@ -23,9 +24,10 @@ impl Rig {
         let (answers, answered) = bounded(8);
         let requests = Requests::new(["command", "result"]);
         let access = Access::default();
+        let shown = Arc::<Shown>::default();
         let service = PeerService::new(Parts {
             chain: &LOCAL,
-            shown: Arc::default(),
+            shown: Arc::clone(&shown),
             inputs: to_owner,
             readers: to_readers,
             answers: answered,
@@ -40,6 +42,7 @@ impl Rig {
             answers,
             requests,
             access,
+            shown,
         }
     }
 
@@ -106,6 +109,40 @@ fn what_others_answer_is_counted_when_they_have() {
     assert_eq!(rig.count("B", ERROR), 1);
     assert_eq!(rig.count("transfer", ANSWERED), 1);
     assert!(rig.service.begun.is_empty());
+}
+
+#[test]
+fn a_block_that_was_asked_for_is_answered_again_without_the_readers_until_blocks_come_off() {
+    let mut rig = Rig::new(8);
+    let question: [&[u8]; 3] = [b"local", b"B", &2_u64.to_be_bytes()];
+    let answer = |rig: &mut Rig, bytes: &[u8]| {
+        let (ticket, _) = rig.asked.try_recv().unwrap();
+        let block = Reply::block(bytes.to_vec());
+        rig.answers.send((ticket, block)).unwrap();
+        rig.service.woken();
+    };
+    let last = |rig: &mut Rig| {
+        let reply = std::iter::from_fn(|| rig.service.next_reply()).last();
+        reply.map(|(_, frames)| frames.last().unwrap().clone())
+    };
+    rig.ask(&question);
+    answer(&mut rig, b"old");
+    rig.ask(&question);
+    assert!(rig.asked.is_empty());
+    assert_eq!(last(&mut rig).unwrap(), b"old");
+    assert_eq!(rig.count("B", ANSWERED), 2);
+    // The readers may have read before the block came off: their answer counts once.
+    rig.ask(&[b"local", b"B", &3_u64.to_be_bytes()]);
+    rig.shown.branch.store(1, Ordering::SeqCst);
+    answer(&mut rig, b"stale");
+    rig.ask(&question);
+    answer(&mut rig, b"new");
+    rig.ask(&[b"local", b"B", &3_u64.to_be_bytes()]);
+    answer(&mut rig, b"fresh");
+    assert_eq!(last(&mut rig).unwrap(), b"fresh");
+    rig.ask(&question);
+    assert_eq!(last(&mut rig).unwrap(), b"new");
+    assert!(rig.service.keeping.is_empty());
 }
 
 #[test]

@@ -124,6 +124,11 @@ impl Monitor {
         self.socket.as_poll_item(zmq::POLLIN)
     }
 
+    /// Readable when there are events, once [`Monitor::events`] has found none.
+    pub(crate) fn fd(&self) -> Result<std::os::fd::RawFd, zmq::Error> {
+        self.socket.get_fd()
+    }
+
     /// The events that wait.
     pub(crate) fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();

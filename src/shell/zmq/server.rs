@@ -19,6 +19,8 @@ use crate::shell::counters::Flow;
 
 /// Messages taken from one socket before the others get their turn.
 const TURN: usize = 32;
+/// Passes over the sockets that brought something, before everything else is looked at.
+const PASSES: usize = 64;
 /// Bytes of them after which the turn ends.
 const TURN_BYTES: usize = 256 << 10;
 /// Longest sleep of the loop.
@@ -104,6 +106,26 @@ impl Backlog {
             }
             false
         });
+    }
+}
+
+/// The sockets that may have messages, and how often they were gone through since the last look at
+/// everything.
+#[derive(Default)]
+struct Pass {
+    open: Vec<usize>,
+    count: usize,
+}
+
+impl Pass {
+    fn is_open(&self, index: usize) -> bool {
+        self.open.contains(&index)
+    }
+
+    fn open(&mut self, index: usize) {
+        if !self.is_open(index) {
+            self.open.push(index);
+        }
     }
 }
 
@@ -226,28 +248,93 @@ impl Bound {
 
     fn run(self, mut service: impl Service) {
         let mut backlog = Backlog::default();
+        let mut pass = Pass::default();
+        (0..self.sockets.len()).for_each(|index| pass.open(index));
+        // A descriptor tells only of what comes after its socket was found empty.
+        self.signal.lower();
+        self.take_events(&mut service);
         while !service.is_over() {
-            if let Err(e) = self.turn(&mut service, &mut backlog) {
+            if let Err(e) = self.turn(&mut service, &mut backlog, &mut pass) {
                 log::error!("{}: {e}; the service ends", self.name);
                 return;
             }
         }
         service.woken();
-        self.send_replies(&mut service, &mut backlog);
+        self.send_replies(&mut service, &mut backlog, &mut pass);
     }
 
-    fn turn(&self, service: &mut impl Service, backlog: &mut Backlog) -> Result<(), zmq::Error> {
-        let readable: Vec<bool> = {
-            let mut items = vec![self.signal.poll_item()];
-            for (socket, monitor) in &self.sockets {
-                items.push(socket.as_poll_item(zmq::POLLIN));
-                items.push(monitor.poll_item());
+    /// One pass over the sockets that may have something. Where it brought nothing, and now and then
+    /// where it did, a look at everything else: a look costs system calls, a pass that finds
+    /// something hardly any.
+    fn turn(
+        &self,
+        service: &mut impl Service,
+        backlog: &mut Backlog,
+        pass: &mut Pass,
+    ) -> Result<(), zmq::Error> {
+        service.woken();
+        self.send_replies(service, backlog, pass);
+        for (index, (socket, _)) in self.sockets.iter().enumerate() {
+            if pass.is_open(index) {
+                let is_left = self.receive(index, socket, service, backlog, pass)?;
+                pass.open.retain(|other| *other != index || is_left);
             }
-            let tick = if backlog.is_empty() {
-                TICK_MS
-            } else {
-                BACKLOG_TICK_MS
+        }
+        pass.count += 1;
+        if pass.open.is_empty() || pass.count >= PASSES {
+            pass.count = 0;
+            self.look(service, backlog, pass)?;
+        }
+        Ok(())
+    }
+
+    /// Takes some messages, and sends what is answered at once; whether more may be there.
+    fn receive(
+        &self,
+        index: usize,
+        socket: &zmq::Socket,
+        service: &mut impl Service,
+        backlog: &mut Backlog,
+        pass: &mut Pass,
+    ) -> Result<bool, zmq::Error> {
+        let mut bytes = 0;
+        for _ in 0..TURN {
+            let Some(received) = receive::message(socket)? else {
+                return Ok(false);
             };
+            bytes += size(&received.frames);
+            let came = on_wire(received.bytes, &received.frames);
+            self.bytes.receive(came);
+            service.message(index, received);
+            self.send_replies(service, backlog, pass);
+            if bytes > TURN_BYTES {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for anything, unless it is known that there is something, and takes all that is no
+    /// message. The descriptors are waited at: every socket that is not open was found empty after
+    /// the last call on it.
+    fn look(
+        &self,
+        service: &mut impl Service,
+        backlog: &Backlog,
+        pass: &mut Pass,
+    ) -> Result<(), zmq::Error> {
+        let tick = match (pass.open.is_empty(), backlog.is_empty()) {
+            (false, _) => 0,
+            (true, true) => TICK_MS,
+            (true, false) => BACKLOG_TICK_MS,
+        };
+        let readable: Vec<bool> = {
+            let item = |fd| zmq::PollItem::from_fd(fd, zmq::POLLIN);
+            let mut items = vec![item(self.signal.fd()?)];
+            for (socket, monitor) in &self.sockets {
+                items.push(item(socket.get_fd()?));
+                items.push(item(monitor.fd()?));
+            }
             poll(&mut items, tick)?;
             items.iter().map(zmq::PollItem::is_readable).collect()
         };
@@ -255,36 +342,29 @@ impl Bound {
         if is_readable(0) {
             self.signal.lower();
         }
-        service.woken();
-        for (index, (socket, monitor)) in self.sockets.iter().enumerate() {
-            if is_readable(2 * index + 1) {
-                let mut bytes = 0;
-                for _ in 0..TURN {
-                    let Some(received) = receive::message(socket)? else {
-                        break;
-                    };
-                    bytes += size(&received.frames);
-                    let came = on_wire(received.bytes, &received.frames);
-                    self.bytes.receive(came);
-                    service.message(index, received);
-                    if bytes > TURN_BYTES {
-                        break;
-                    }
-                }
-            }
-            if is_readable(2 * index + 2) {
-                for event in monitor.events() {
-                    self.connections.note(event);
-                    service.event(index, event);
-                }
+        for index in 0..self.sockets.len() {
+            // A try to send took what came along.
+            if is_readable(2 * index + 1) || !backlog.is_empty() {
+                pass.open(index);
             }
         }
-        self.send_replies(service, backlog);
+        if (0..self.sockets.len()).any(|index| is_readable(2 * index + 2)) {
+            self.take_events(service);
+        }
         Ok(())
     }
 
-    fn send_replies(&self, service: &mut impl Service, backlog: &mut Backlog) {
-        let send = |index: usize, frames: &Frames| match self.sockets.get(index) {
+    fn take_events(&self, service: &mut impl Service) {
+        for (index, (_, monitor)) in self.sockets.iter().enumerate() {
+            for event in monitor.events() {
+                self.connections.note(event);
+                service.event(index, event);
+            }
+        }
+    }
+
+    fn send_replies(&self, service: &mut impl Service, backlog: &mut Backlog, pass: &mut Pass) {
+        let mut send = |index: usize, frames: &Frames| match self.sockets.get(index) {
             None => Sent::Gone,
             Some((socket, _)) => {
                 let sent = receive::send(socket, frames).unwrap_or_else(|e| {
@@ -294,14 +374,21 @@ impl Bound {
                 if sent == Sent::Done {
                     self.bytes.send(on_wire(size(frames), frames));
                 }
+                // The library takes what came to the socket along, and its descriptor is silent then.
+                // One that finds no room waits in the backlog, and all are open while that is not empty.
+                if sent != Sent::Full {
+                    pass.open(index);
+                }
                 sent
             }
         };
-        backlog.retry(send);
+        if !backlog.is_empty() {
+            backlog.retry(&mut send);
+        }
         while let Some((index, frames)) = service.next_reply() {
-            let client = client_of(index, &frames);
-            if backlog.holds(&client) || send(index, &frames) == Sent::Full {
-                backlog.push(client, frames);
+            let held = !backlog.is_empty() && backlog.holds(&client_of(index, &frames));
+            if held || send(index, &frames) == Sent::Full {
+                backlog.push(client_of(index, &frames), frames);
             }
         }
     }

@@ -59,6 +59,11 @@ impl Signal {
         self.socket.as_poll_item(zmq::POLLIN)
     }
 
+    /// Readable when it is raised, once [`Signal::lower`] was called.
+    pub(crate) fn fd(&self) -> Result<std::os::fd::RawFd, zmq::Error> {
+        self.socket.get_fd()
+    }
+
     /// Takes the signal back. What was put into a channel before it was raised is seen by who
     /// looks into that channel now.
     pub(crate) fn lower(&self) {

@@ -362,7 +362,9 @@ impl Mempool {
             parked.or_else(|| unlocked.get(key).copied())
         };
         self.timeline.present(now, pools, locator, origin, &sender);
-        self.unpark_entered();
+        if self.unpark_entered() {
+            self.pull_soon(now);
+        }
         let known = origin.and_then(|key| self.peers.get(&key));
         if let Some((holder, read)) = known.map(|peer| (peer.holder(), peer.read)) {
             self.timeline.mark(&locator, holder, read);
@@ -384,8 +386,11 @@ impl Mempool {
     }
 
     /// What is on the timeline is parked no more, and others may have waited for it.
-    fn unpark_entered(&mut self) {
-        for (came, key) in self.timeline.take_entered() {
+    /// Whether there is any.
+    fn unpark_entered(&mut self) -> bool {
+        let entered = self.timeline.take_entered();
+        let is_any = !entered.is_empty();
+        for (came, key) in entered {
             // Whoever sent it has it, though it came in another way.
             for sender in self.parking.senders(&key) {
                 if let Some(peer) = self.peers.get(&sender) {
@@ -396,6 +401,7 @@ impl Mempool {
             self.unlocked.remove(&key);
             self.parking.want_after(came.kind());
         }
+        is_any
     }
 
     /// Looks for what the pools no longer have, a piece in each step, and drops what waited too

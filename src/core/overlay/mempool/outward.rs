@@ -160,6 +160,7 @@ impl Mempool {
         // One that connects to us will send what there is.
         let idle = if peer.heard { idle } else { 0 };
         peer.next_pull = now.saturating_add(idle);
+        peer.empty_pulls = 0;
         if hello.flags & FLAG_NORMAL == 0 {
             peer.not_before = now.saturating_add(tick);
         }
@@ -328,6 +329,7 @@ impl Mempool {
             self.offend(now, Offence::OverLimit, Event::OverLimit, key, out);
             self.stalled(now, &key, 0);
         } else if batch.items.iter().all(|item| item.id <= peer.remote_done) {
+            peer.empty_pulls = peer.empty_pulls.saturating_add(1);
             if after <= peer.remote_done {
                 peer.remote_done = peer.remote_done.max(batch.upto);
             }

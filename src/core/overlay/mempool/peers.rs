@@ -126,6 +126,8 @@ pub(super) struct Peer {
     /// What it got when it pulled last: ids and sizes.
     pub answered: Vec<(u64, usize)>,
     pub next_pull: Millis,
+    /// Pulls that brought nothing new, running.
+    pub empty_pulls: u32,
     /// An answer to a pull is being decided.
     pub pulling: bool,
     /// Of a plain peer: in mode Normal when it was asked last, and when that was.
@@ -171,6 +173,7 @@ impl Peer {
             wants_relay: true,
             answered: Vec::new(),
             next_pull: 0,
+            empty_pulls: 0,
             pulling: false,
             normal: false,
             asked: None,

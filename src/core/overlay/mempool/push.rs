@@ -17,6 +17,10 @@ use super::{Effect, Mempool, Notices, mutants};
 use crate::core::keys::PeerPublicKey;
 use crate::core::time::Millis;
 
+/// Pulls that bring nothing before the pause between them gets longer: ten seconds.
+const PULLS_EAGER: u32 = 20;
+/// How often the pause between pulls that bring nothing doubles: from half a second to four.
+const PULL_DOUBLINGS: u32 = 3;
 /// A pull that was put off for so many of its intervals goes before what is to be sent.
 const PULL_PATIENCE: u64 = 4;
 
@@ -131,12 +135,38 @@ impl Mempool {
         true
     }
 
-    /// Between two pulls: short while we are the only one of the two who can connect.
+    /// Between two pulls: short while we are the only one of the two who can connect, and longer the
+    /// more of them brought nothing.
     const fn pull_interval(&self, peer: &Peer) -> Millis {
         if peer.heard {
             self.settings.pull_idle_ms
         } else {
-            self.settings.shared_mempool_tick_interval_ms
+            let doublings = peer.empty_pulls.saturating_sub(PULLS_EAGER);
+            let doublings = if doublings < PULL_DOUBLINGS {
+                doublings
+            } else {
+                PULL_DOUBLINGS
+            };
+            let tick = self.settings.shared_mempool_tick_interval_ms;
+            let most = self.settings.pull_idle_ms;
+            let pause = tick.saturating_mul(1 << doublings);
+            if pause < most { pause } else { most }
+        }
+    }
+
+    /// Something new is here: where it comes from there may be more.
+    pub(super) fn pull_soon(&mut self, now: Millis) {
+        let soon = now.saturating_add(self.settings.shared_mempool_tick_interval_ms);
+        let alive: Vec<PeerPublicKey> = self.peers.alive().iter().copied().collect();
+        for key in alive {
+            if let Some(peer) = self.peers.get_mut(&key)
+                && peer.empty_pulls > 0
+            {
+                peer.empty_pulls = 0;
+                if !peer.heard {
+                    peer.next_pull = peer.next_pull.min(soon);
+                }
+            }
         }
     }
 

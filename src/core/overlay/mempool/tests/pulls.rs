@@ -42,6 +42,58 @@ fn a_peer_is_pulled_from_often_until_it_connects_to_us() {
 }
 
 #[test]
+fn the_pause_between_pulls_that_bring_nothing_doubles_up_to_a_bound() {
+    let mut rig = Rig::new();
+    let effects = rig.connect(B);
+    assert!(matches!(sent(&effects), Some(Message::Pull(_))));
+    let eager = std::iter::repeat_n(500, 21);
+    for pause in eager.chain([1_000, 2_000, 4_000, 4_000, 4_000]) {
+        rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
+        let begin = rig.now;
+        assert_eq!(rig.run_to(begin + pause - 1), [], "{pause}");
+        let effects = rig.run_to(begin + pause);
+        assert!(matches!(sent(&effects), Some(Message::Pull(_))), "{pause}");
+    }
+}
+
+#[test]
+fn something_new_from_anybody_makes_pulls_frequent_again() {
+    let quiet = || {
+        let mut rig = Rig::new();
+        rig.connect(B);
+        for pause in std::iter::repeat_n(500, 21).chain([1_000, 2_000, 4_000]) {
+            rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
+            let effects = rig.run_to(rig.now + pause);
+            assert!(matches!(sent(&effects), Some(Message::Pull(_))), "{pause}");
+        }
+        rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
+        rig
+    };
+    let is_pulled_in = |rig: &mut Rig, wait| {
+        let effects = rig.run_to(rig.now + wait);
+        matches!(sent(&effects), Some(Message::Pull(_)))
+    };
+    // By a client of ours, or by another peer.
+    for origin in [None, Some(key(3))] {
+        let mut rig = quiet();
+        let effects = rig.present(&asset(1), origin);
+        if let Some(Message::Batch(batch)) = sent(&effects) {
+            rig.ack(B, batch.upto);
+        }
+        assert!(is_pulled_in(&mut rig, 500));
+        rig.reply(B, &rig::batch(EPOCH, 0, 0, &[]));
+        assert!(is_pulled_in(&mut rig, 500), "the pauses begin anew");
+    }
+    // By the pull itself.
+    let mut rig = quiet();
+    assert!(is_pulled_in(&mut rig, 4_000));
+    let effects = rig.reply(B, &rig::batch(EPOCH, 0, 1, &[(1, asset(1))]));
+    let (job, bundles) = rig::validation(&effects).unwrap();
+    rig.decide(job, Some(B), &bundles);
+    assert!(is_pulled_in(&mut rig, 500));
+}
+
+#[test]
 fn while_answers_are_full_the_next_pull_follows_at_once() {
     let mut rig = Rig::with(Settings {
         shared_mempool_batch_size: 2,
