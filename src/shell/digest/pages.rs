@@ -1,5 +1,5 @@
-//! The memory of digests on huge pages, where the system has them: a quarter of a digest's time would
-//! go into finding small ones. Where it has none, the same memory lies on small ones.
+//! The memory of digests on huge pages, where the system has them: on small ones a digest takes a sixth
+//! longer, two side by side a quarter. Where it has none, the same memory lies on small ones.
 
 use memmap2::MmapMut;
 
