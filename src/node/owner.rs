@@ -14,6 +14,7 @@ use super::performer::{Performer, Room};
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
+use crate::core::state::StoreFault;
 use crate::shell::store::{Flusher, Store};
 
 /// Longest sleep, so that a stop is seen.
@@ -195,11 +196,16 @@ impl Parts {
                 continue;
             }
             let performer = self.performer.clone();
-            self.flusher
-                .after_flush(Box::new(move |result| match result {
-                    Ok(()) => after.into_iter().for_each(|e| performer.perform(e)),
-                    Err(fault) => performer.perform(Effect::Fatal(fault.to_string())),
-                }));
+            let is_wanted = !after.is_empty();
+            let after = Box::new(move |result: &Result<(), StoreFault>| match result {
+                Ok(()) => after.into_iter().for_each(|e| performer.perform(e)),
+                Err(fault) => performer.perform(Effect::Fatal(fault.to_string())),
+            });
+            if is_wanted {
+                self.flusher.after_flush(after);
+            } else {
+                self.flusher.after_flush_soon(after);
+            }
         }
     }
 }
