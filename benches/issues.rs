@@ -28,7 +28,7 @@ const CLIENTS: [u64; 2] = [1, 8];
 const PENDING: u64 = 100_000;
 /// Where the costs of a record are looked at. The pools hold 200,000 as they are set up by default, and
 /// their bounds are looked at with each record, so that is where it ends.
-const LOOKS: [u64; 5] = [1_000, 5_000, 20_000, 100_000, 190_000];
+const LOOKS: [u64; 5] = [1_000, 10_000, 30_000, 100_000, 190_000];
 /// Room for all of them from one client, and for one owner.
 const ROOM: &str = "[reservoir]\npeer_share_percent = 100\nsets_per_owner = 100000\n";
 
@@ -164,7 +164,7 @@ pub fn growth() -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     let mut pending = 0;
     for look in LOOKS {
-        hand_in(context, &node.service, &mut sets, look - pending);
+        hand_in(context, &node.service, &mut sets, look.saturating_sub(pending));
         let rates = (0..3).map(|_| taken(context, &node.service, &mut sets, 1, 16));
         let rates: Vec<f64> = rates.map(|seen| records(&seen)).collect();
         points.push((look as f64, 1.0 / median(rates.into_iter())));
