@@ -164,7 +164,12 @@ pub fn growth() -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     let mut pending = 0;
     for look in LOOKS {
-        hand_in(context, &node.service, &mut sets, look.saturating_sub(pending));
+        hand_in(
+            context,
+            &node.service,
+            &mut sets,
+            look.saturating_sub(pending),
+        );
         let rates = (0..3).map(|_| taken(context, &node.service, &mut sets, 1, 16));
         let rates: Vec<f64> = rates.map(|seen| records(&seen)).collect();
         points.push((look as f64, 1.0 / median(rates.into_iter())));
