@@ -1,5 +1,5 @@
 //! Group commit: whoever needs to know that something is on disk queues here; one flush serves all
-//! that queued before it began. What nobody waits for may wait [`SOON`] for company: blocks that are
+//! that queued before it began. What nobody waits for may wait a moment for company: blocks that are
 //! fetched one after the other are not each written by themselves.
 //!
 //! Order is kept: what was queued first is told first. A flush that fails is told as such to all
@@ -58,7 +58,7 @@ impl Flusher {
         self.push(after, true);
     }
 
-    /// The same, within [`SOON`]: nobody waits for it.
+    /// The same, within a fifth of a second: nobody waits for it.
     pub fn after_flush_soon(&self, after: After) {
         self.push(after, false);
     }
