@@ -6,6 +6,7 @@
 //! macros of the reference's programs and those that include other files. Every value knows its
 //! line. Files, their number, depth, and what variables grow to are bounded; no bytes panic.
 
+mod cursor;
 mod number;
 mod reader;
 mod variables;
