@@ -10,6 +10,8 @@ use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::rig::resident;
+
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -91,11 +93,7 @@ impl Node {
 
     /// Resident memory in MiB.
     pub fn memory(&self) -> f64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        kib.unwrap_or_default() / 1024.0
+        resident(self.child.id())
     }
 
     /// A client of its peer service.

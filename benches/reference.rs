@@ -10,6 +10,7 @@ use bitmarkd::cli::daemon::testnet::make::{self, Plan};
 use bitmarkd::cli::daemon::testnet::ports::Ports;
 use bitmarkd::shell::zmq::Context;
 
+use crate::process::program;
 use crate::rig::Service;
 
 #[path = "../tests/interop/reference.rs"]
@@ -65,14 +66,6 @@ fn first_blocks() -> Vec<u8> {
     bytes[..end].to_vec()
 }
 
-fn ours(plan: &Plan) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bitmarkd"));
-    command
-        .arg("--config-file")
-        .arg(plan.directory.join("bitmarkd.toml"));
-    command
-}
-
 impl Reference {
     /// Starts it and waits for mode Normal, which takes it a minute; nothing where its programs are not
     /// here.
@@ -90,9 +83,9 @@ impl Reference {
             make::write_node(peer, &[], "local", 1).expect("a folder");
             let chain = peer.directory.join("blocks");
             std::fs::write(&chain, first_blocks()).expect("a file");
-            let load = ours(peer).arg("load-blocks").arg(chain).output();
+            let load = program(peer).arg("load-blocks").arg(chain).output();
             assert!(load.expect("a process").status.success(), "load-blocks");
-            let mut start = ours(peer);
+            let mut start = program(peer);
             start.arg("start");
             helpers.push(quiet(start, &peer.directory));
         }

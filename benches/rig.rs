@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,9 @@ use bitmarkd::shell::store::{CACHE_BYTES, Store};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
 
+use crate::process::{PATIENCE, program};
 use crate::table::{median, quantile};
 use crate::world::World;
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a peer service is, and for which chain it speaks.
 #[derive(Debug, Clone, Copy)]
@@ -179,11 +177,8 @@ impl Node {
         let text = format!("{text}minimum_upstreams = 0\n{more}");
         std::fs::write(&path, text).expect("a configuration");
         make_world(&plan.directory, make_chain);
-        let child = Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
-            .arg("--config-file")
-            .arg(&path)
+        let child = program(&plan)
             .arg("start")
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("a node");

@@ -145,26 +145,12 @@ impl Drop for Checkers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::AssetId;
-    use crate::core::keys::PrivateKey;
-    use crate::core::record::{Record, sign};
+    use crate::core::record::samples::issue_record;
 
     fn issues(count: u64) -> Vec<BitmarkIssue> {
-        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
-        let made = (0..count).map(|nonce| {
-            let mut record = Record::BitmarkIssue(BitmarkIssue {
-                asset_id: AssetId::of(b"print"),
-                owner: key.account().unwrap(),
-                nonce,
-                signature: Vec::new(),
-            });
-            sign(&mut record, &key).unwrap();
-            match record {
-                Record::BitmarkIssue(issue) => issue,
-                _ => panic!("it is an issue"),
-            }
-        });
-        made.collect()
+        (0..count)
+            .map(|nonce| issue_record("print", nonce))
+            .collect()
     }
 
     #[test]

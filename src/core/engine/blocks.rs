@@ -183,14 +183,21 @@ impl Engine {
         self.pump(step);
     }
 
-    /// A block of our own miner. Its work is done and its miner was told so: it goes before all
-    /// that waits, and there is always room for it.
+    /// A block of our own miner. Its work is done and its miner is told so when it is on the disk:
+    /// it goes in at once, before all that waits, even for the digest of another.
     pub(super) fn mined(&mut self, step: &mut Step<'_>, packed: Vec<u8>, digest: BlockDigest) {
         if let Some(header) = header_bytes(&packed) {
             self.blocks.remember(header, digest);
         }
         let origin = Origin::Local;
-        self.blocks.push_first(Work::One { packed, origin });
+        let work = Work::One { packed, origin };
+        if self.check.is_dropping() || std::mem::replace(&mut self.blocks.is_pumping, true) {
+            self.blocks.push_first(work);
+            return;
+        }
+        let result = self.put(step, &work);
+        self.finish(step, work, result);
+        self.blocks.is_pumping = false;
         self.pump(step);
     }
 

@@ -704,6 +704,9 @@ impl Engine {
             };
             let mut effects = Vec::new();
             mining.step(step.now, input, &mut effects);
+            let stores =
+                |effect: &mining::Effect| matches!(effect, mining::Effect::StoreBlock { .. });
+            let is_stored = effects.iter().any(stores);
             for effect in effects {
                 match effect {
                     mining::Effect::NeedRecords(most) => {
@@ -726,7 +729,14 @@ impl Engine {
                     }
                     mining::Effect::Publish(text) => step.out.push(Effect::Work(text)),
                     mining::Effect::Reply { client, text } => {
-                        step.out.push(Effect::SubmissionReply(client.0, text));
+                        let reply = Effect::SubmissionReply(client.0, text);
+                        // Who is told that a block is good finds it on the disk.
+                        let leaves = if is_stored {
+                            &mut step.after
+                        } else {
+                            &mut step.out
+                        };
+                        leaves.push(reply);
                     }
                     mining::Effect::ComputeDigest { request, header } => {
                         self.ask_digest(step, blocks::DigestFor::Mining(request), header);

@@ -12,6 +12,9 @@ use crate::core::currency::{Currency, Payments, address};
 use crate::core::id::{AssetId, BlockDigest, TxId};
 use crate::core::keys::{PeerPublicKey, PrivateKey};
 use crate::core::listener::News;
+use crate::core::mining::assembly::{AssetNeed, Candidate, Foundation};
+use crate::core::mining::machine;
+use crate::core::mining::work::Work;
 use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
 use crate::core::reservoir::Caps;
 use crate::core::state::MemoryStore;
@@ -333,8 +336,8 @@ impl Digesting {
     }
 }
 
-/// Block 2: a foundation and an issue.
-fn block_two() -> Vec<u8> {
+/// A foundation, an asset and its issue.
+fn records() -> [Vec<u8>; 3] {
     let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
     let owner = key.account().unwrap();
     let coin = |currency| {
@@ -365,6 +368,12 @@ fn block_two() -> Vec<u8> {
         signature: Vec::new(),
     });
     let issue = sign(&mut issue, &key).unwrap();
+    [foundation, asset, issue]
+}
+
+/// Block 2 of them.
+fn block_two() -> Vec<u8> {
+    let [foundation, asset, issue] = records();
     let ids = [&foundation, &asset, &issue].map(|packed| TxId::of(packed));
     let header = Header {
         version: 2,
@@ -400,6 +409,83 @@ fn a_block_of_our_own_miner_goes_before_all_that_waits() {
     node.took(out);
     assert!(node.digest());
     assert_eq!(node.engine.status().height, 2);
+}
+
+/// The text that a miner gets, and whether it leaves after the flush.
+fn submission_reply(out: &[Effect]) -> Option<(String, bool)> {
+    out.iter().find_map(|effect| match effect {
+        Effect::SubmissionReply(_, text) => Some((text.clone(), false)),
+        Effect::Commit(_, after) => submission_reply(after).map(|(text, _)| (text, true)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_miner_is_told_of_its_block_when_it_is_on_the_disk() {
+    let [foundation, asset, issue] = records();
+    let foundation = Foundation::new(foundation);
+    let settings = Settings {
+        mining: Some(machine::Settings::of_chain(&LOCAL, foundation)),
+        ..settings()
+    };
+    let store = MemoryStore::new();
+    let (mut engine, _) = Engine::new(AT, settings, &store).unwrap();
+    let mut out = Vec::new();
+    engine.start(AT, &store, &mut out);
+    let socket = subscription(&out);
+    let mut step = |input| {
+        let mut out = Vec::new();
+        engine.run(AT, &store, &mut out, |engine, step| {
+            engine.mine(step, input);
+        });
+        out
+    };
+    let record = Candidate {
+        id: TxId::of(&issue),
+        packed: issue.into(),
+        link: None,
+        asset: AssetNeed::Cached {
+            id: AssetId::of(b"print"),
+            packed: asset.into(),
+        },
+    };
+    let out = step(machine::Input::Records(vec![record]));
+    let work = out.iter().find_map(|effect| match effect {
+        Effect::Work(text) => Work::read(text.as_bytes()),
+        _ => None,
+    });
+    let work = work.unwrap();
+    let submission = |nonce| machine::Input::Submission {
+        client: machine::Client(1),
+        frame: work.submission(nonce).into_bytes(),
+    };
+    let out = step(machine::Input::Submission {
+        client: machine::Client(1),
+        frame: b"nothing".to_vec(),
+    });
+    let (text, is_after) = submission_reply(&out).unwrap();
+    assert!(text.ends_with("false}") && !is_after, "{text}");
+
+    let out = step(submission(7));
+    let asked = out.iter().find_map(|effect| match effect {
+        Effect::Digest(request, _) => Some(*request),
+        _ => None,
+    });
+    // A block of somebody else waits for its digest meanwhile: ours goes in all the same.
+    let mut out = Vec::new();
+    let junk = News::Block(junk(&block_two(), 0));
+    engine.step(AT, Input::Published(socket, junk), &store, &mut out);
+    let mut out = Vec::new();
+    let digest = Input::Digest(asked.unwrap(), BlockDigest([0; 32]));
+    engine.step(AT, digest, &store, &mut out);
+    let (text, is_after) = submission_reply(&out).unwrap();
+    assert!(text.ends_with("true}") && is_after, "{text}");
+    assert_eq!(engine.status().height, 2);
+    let holds_block = |effect: &Effect| match effect {
+        Effect::Commit(batch, after) => !batch.is_empty() && submission_reply(after).is_some(),
+        _ => false,
+    };
+    assert!(out.iter().any(holds_block), "with the block itself");
 }
 
 #[test]

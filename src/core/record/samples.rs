@@ -15,14 +15,25 @@ pub fn account(number: u8) -> Account {
 }
 
 /// The first account issues a bitmark on the asset with this fingerprint to itself.
-pub fn issue(print: &str, nonce: u64) -> Vec<u8> {
+pub fn issue_record(print: &str, nonce: u64) -> BitmarkIssue {
     let mut record = Record::BitmarkIssue(BitmarkIssue {
         asset_id: AssetId::of(print.as_bytes()),
         owner: account(1),
         nonce,
         signature: Vec::new(),
     });
-    sign(&mut record, &key(1)).unwrap()
+    sign(&mut record, &key(1)).unwrap();
+    match record {
+        Record::BitmarkIssue(issue) => issue,
+        other => panic!("not an issue: {other:?}"),
+    }
+}
+
+/// The same, packed.
+pub fn issue(print: &str, nonce: u64) -> Vec<u8> {
+    let issue = issue_record(print, nonce);
+    let owner = issue.owner;
+    Record::BitmarkIssue(issue).pack(&owner).unwrap()
 }
 
 /// Passes on what this transaction gave.

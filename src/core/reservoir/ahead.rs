@@ -94,23 +94,10 @@ impl Reservoir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::AssetId;
-    use crate::core::keys::PrivateKey;
-    use crate::core::record::sign;
+    use crate::core::record::samples::issue_record;
 
     fn issue(nonce: u64) -> BitmarkIssue {
-        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
-        let mut record = Record::BitmarkIssue(BitmarkIssue {
-            asset_id: AssetId::of(b"print"),
-            owner: key.account().unwrap(),
-            nonce,
-            signature: Vec::new(),
-        });
-        sign(&mut record, &key).unwrap();
-        let Record::BitmarkIssue(issue) = record else {
-            panic!("it is an issue");
-        };
-        issue
+        issue_record("print", nonce)
     }
 
     #[test]

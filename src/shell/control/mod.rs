@@ -319,6 +319,18 @@ fn send(mut stream: &UnixStream, mut long: Long, stop: &AtomicBool) -> io::Resul
     stream.write_all(in_a_line(end).as_bytes())
 }
 
+/// Sends a request; the answer is about to be read.
+fn ask(path: &Path, name: &str, request: &Value) -> Result<BufReader<UnixStream>, ControlError> {
+    let broken = |e| ControlError::Broken(name.to_owned(), e);
+    let mut stream =
+        UnixStream::connect(path).map_err(|e| ControlError::NotRunning(name.to_owned(), e))?;
+    stream.set_read_timeout(Some(ANSWER)).map_err(broken)?;
+    stream
+        .write_all(format!("{request}\n").as_bytes())
+        .map_err(broken)?;
+    Ok(BufReader::new(stream))
+}
+
 /// Asks a running node for a long answer: `head` is handed its first line, `take` each piece.
 ///
 /// # Errors
@@ -331,13 +343,7 @@ pub fn call_long<E: From<ControlError>>(
 ) -> Result<(), E> {
     let name = path.display().to_string();
     let broken = |e| ControlError::Broken(name.clone(), e);
-    let mut stream =
-        UnixStream::connect(path).map_err(|e| ControlError::NotRunning(name.clone(), e))?;
-    stream.set_read_timeout(Some(ANSWER)).map_err(broken)?;
-    stream
-        .write_all(format!("{request}\n").as_bytes())
-        .map_err(broken)?;
-    let mut reader = BufReader::new(stream);
+    let mut reader = ask(path, &name, request)?;
     head(read_line(&mut reader, &name)?)?;
     let mut piece = Vec::new();
     loop {
@@ -380,14 +386,7 @@ fn read_line(reader: &mut impl io::BufRead, name: &str) -> Result<Value, Control
 /// See [`ControlError`].
 pub fn call(path: &Path, request: &Value) -> Result<Value, ControlError> {
     let name = path.display().to_string();
-    let broken = |e| ControlError::Broken(name.clone(), e);
-    let mut stream =
-        UnixStream::connect(path).map_err(|e| ControlError::NotRunning(name.clone(), e))?;
-    stream.set_read_timeout(Some(ANSWER)).map_err(broken)?;
-    stream
-        .write_all(format!("{request}\n").as_bytes())
-        .map_err(broken)?;
-    read_line(&mut BufReader::new(stream), &name)
+    read_line(&mut ask(path, &name, request)?, &name)
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Reading a file that somebody else wrote: a regular one of bounded length. It waits for nobody and
 //! writes nothing.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The whole of a regular file with at most so many bytes.
+/// A regular file, open for reading.
 ///
 /// # Errors
-/// What the system says; the file is longer, or is a pipe, a device or a folder.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// What the system says; it is a pipe, a device or a folder.
+pub fn open(path: &Path) -> io::Result<File> {
     // Nobody need be at the other end of a pipe.
     let file = OpenOptions::new()
         .read(true)
@@ -19,6 +19,15 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    Ok(file)
+}
+
+/// The whole of a regular file with at most so many bytes.
+///
+/// # Errors
+/// What the system says; the file is longer, or is a pipe, a device or a folder.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {

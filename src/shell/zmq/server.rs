@@ -338,7 +338,11 @@ impl Bound {
             poll(&mut items, tick)?;
             items.iter().map(zmq::PollItem::is_readable).collect()
         };
-        let is_readable = |index: usize| readable.get(index).copied().unwrap_or_default();
+        // A time-out looks everywhere: a descriptor tells of a change once, and one that was missed
+        // is not told again.
+        let is_timeout = tick > 0 && !readable.contains(&true);
+        let is_readable =
+            |index: usize| is_timeout || readable.get(index).copied().unwrap_or_default();
         if is_readable(0) {
             self.signal.lower();
         }

@@ -1,13 +1,13 @@
 //! A snapshot on the disk: walked through frame by frame, never held as a whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::core::snapshot::{FRAME_BYTES, Frames, HEAD_BYTES, Kind, Manifest, SnapshotError};
+use crate::shell::files::bounded;
 
 /// An open one.
 #[derive(Debug)]
@@ -18,17 +18,9 @@ pub(super) struct SnapshotFile {
 
 impl SnapshotFile {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        // Nobody need be at the other end of a pipe.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)?;
-        let facts = file.metadata()?;
-        if !facts.is_file() {
-            bail!("not a regular file");
-        }
+        let file = bounded::open(path)?;
         Ok(Self {
-            length: facts.len(),
+            length: file.metadata()?.len(),
             reader: BufReader::with_capacity(1 << 18, file),
         })
     }

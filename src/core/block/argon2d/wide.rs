@@ -82,6 +82,17 @@ macro_rules! rounds {
             let (d0, d1) = ($align::<8>(d1, d0), $align::<8>(d0, d1));
             [a0, a1, b0, b1, c0, c1, d0, d1]
         }
+
+        #[target_feature(enable = $feature)]
+        pub(super) fn fill<const N: usize>(lanes: &mut [&mut [Block]; N], passes: u32) {
+            walk(lanes, passes, |lane, step| {
+                if step.over {
+                    mix::<true>(lane, step)
+                } else {
+                    mix::<false>(lane, step)
+                }
+            });
+        }
     };
 }
 
@@ -146,17 +157,6 @@ mod eight {
             }
         }
         step.next.reference(lane[step.current].first_half_word())
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn fill<const N: usize>(lanes: &mut [&mut [Block]; N], passes: u32) {
-        walk(lanes, passes, |lane, step| {
-            if step.over {
-                mix::<true>(lane, step)
-            } else {
-                mix::<false>(lane, step)
-            }
-        });
     }
 }
 
@@ -257,17 +257,6 @@ mod four {
         }
         lane[step.current] = must_cast(v);
         reference
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn fill<const N: usize>(lanes: &mut [&mut [Block]; N], passes: u32) {
-        walk(lanes, passes, |lane, step| {
-            if step.over {
-                mix::<true>(lane, step)
-            } else {
-                mix::<false>(lane, step)
-            }
-        });
     }
 }
 
