@@ -5,7 +5,7 @@
 //! | `listener` | reads requests, answers `I`, `N`, errors and unknown words itself | waits |
 //! | `reader` | answers `B` and `H` from the store | decides |
 //! | `owner` | runs the engine, applies its batches | flushes, computes a digest |
-//! | `checker-N` | signatures of what waits for the owner | decides |
+//! | `checker-N` | signatures of what waits for the owner, and of blocks | decides |
 //! | `flusher` | group commit; then lets go of what waited for it | decides |
 //! | `digest-N` | digests | anything else |
 //! | `check` | digests that came with a snapshot, when the machine has nothing better to do | anything else |
@@ -14,7 +14,7 @@
 //! | `control` | the operator's socket | decides |
 //! | `payment-X` | looks for payments in the chains of coins | decides |
 
-mod checking;
+mod ahead;
 mod clients;
 mod counting;
 mod desk;
@@ -44,6 +44,7 @@ use crate::shell::digest::DigestWorkers;
 use crate::shell::files::atomic;
 use crate::shell::files::config::Config;
 use crate::shell::logging::Log;
+use crate::shell::signatures::Cores;
 use crate::shell::store::Flusher;
 use crate::shell::zmq::outward::{News as SocketNews, Outward, Publishing};
 use crate::shell::zmq::server::{Binding, Bound, Server};
@@ -55,8 +56,6 @@ pub use storage::{Storage, rebuild as rebuild_store};
 
 /// Inputs that wait for the owner. More than requests can be open at a time.
 const OWNER_QUEUE: usize = 16_384;
-/// Most that check signatures at a time, the owner among them.
-const CHECKERS: usize = 8;
 /// Requests for blocks and digests that wait.
 const READER_QUEUE: usize = 8_192;
 
@@ -141,7 +140,7 @@ pub struct Node {
     workers: Arc<DigestWorkers>,
     /// For digests that came with a snapshot.
     background: Arc<DigestWorkers>,
-    checkers: Arc<checking::Checkers>,
+    cores: Cores,
     flusher: Option<Arc<Flusher>>,
     outward: Option<Outward>,
     work: Option<Outward>,
@@ -175,8 +174,9 @@ impl Node {
         let certificates = clients::Certificates::read(config)?;
         let chain = setup.settings.chain;
         let tell = |text: &str| log::info!(target: "node", "{text}");
+        let checkers = Cores::all();
         let (store, mut engine, first) =
-            storage::start(config, clock.now(), &setup.settings, &tell)?;
+            storage::start(config, clock.now(), &setup.settings, &checkers, &tell)?;
         store.apply(&first)?;
         store.flush()?;
         if let Some(height) = accept_fork {
@@ -255,7 +255,6 @@ impl Node {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = Arc::new(DigestWorkers::start(chain.digest, cores.min(4))?);
         let background = Arc::new(DigestWorkers::start_low(chain.digest)?);
-        let checkers = Arc::new(checking::Checkers::start(cores.min(CHECKERS) - 1)?);
         let flusher = Arc::new(Flusher::start(store.clone())?);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (submission_answer, submission_answers) = crossbeam_channel::unbounded();
@@ -330,12 +329,11 @@ impl Node {
         }
         let owner = owner::Owner::start(owner::Parts {
             published,
-            checkers: Arc::clone(&checkers),
-            ahead: std::collections::VecDeque::new(),
+            ahead: ahead::Ahead::new(queue, checkers.clone()),
+            cores: checkers.clone(),
             engine,
             store,
             clock,
-            queue,
             performer,
             flusher: Arc::clone(&flusher),
             shown,
@@ -372,7 +370,7 @@ impl Node {
             payments: Some(payments),
             workers,
             background,
-            checkers,
+            cores: checkers,
             flusher: Some(flusher),
             outward: Some(outward),
             work: Some(work),
@@ -419,7 +417,7 @@ impl Node {
             ("work", self.work.as_ref().map(Outward::is_running)),
             ("digest", Some(self.workers.is_running())),
             ("check", Some(self.background.is_running())),
-            ("checker", Some(self.checkers.is_running())),
+            ("checker", Some(self.cores.is_running())),
             ("access", Some(self.access.is_running())),
         ];
         let ended = running.iter().find(|(_, is)| *is == Some(false));

@@ -1,27 +1,25 @@
 //! The thread that owns all state: it steps the engine, applies its batches, and hands everything
 //! else to who performs it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-
-use super::checking::{Checkers, Job};
+use super::ahead::{Ahead, Next};
 use super::performer::{Performer, Room};
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
 use crate::core::state::StoreFault;
+use crate::shell::signatures::Cores;
 use crate::shell::store::{Flusher, Store};
 
 /// Longest sleep, so that a stop is seen.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the log tells how far a rebuild is.
 const TELL: Duration = Duration::from_secs(10);
-/// Inputs taken before the time is looked at again, and those whose signatures are checked ahead.
+/// Inputs taken before the time is looked at again.
 const TURN: usize = 64;
 
 /// What the thread is made of.
@@ -29,15 +27,13 @@ pub struct Parts {
     pub engine: Engine,
     pub store: Store,
     pub clock: Clock,
-    pub queue: Receiver<Input>,
+    pub ahead: Ahead,
     pub performer: Performer,
     pub flusher: Arc<Flusher>,
     pub shown: Arc<Shown>,
     pub stop: Arc<AtomicBool>,
     pub published: Room,
-    pub checkers: Arc<Checkers>,
-    /// What was taken from the queue, in order, each with its checks.
-    pub ahead: VecDeque<(Input, Option<Arc<Job>>)>,
+    pub cores: Cores,
     pub first: Vec<Effect>,
 }
 
@@ -87,60 +83,37 @@ impl Parts {
             let now = self.clock.now();
             let wait = self.engine.next_wakeup().saturating_sub(now.mono);
             let wait = Duration::from_millis(wait).min(TICK);
-            if self.ahead.is_empty() {
-                match self.queue.recv_timeout(wait) {
-                    Ok(input) => self.look_at(input),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
+            if !self.ahead.wait(&self.engine, &self.store, wait) {
+                break;
             }
             for _ in 0..TURN {
-                self.look_ahead();
                 if self.stop.load(Ordering::SeqCst) {
                     break;
                 }
-                let Some((input, job)) = self.ahead.pop_front() else {
+                let Some(next) = self.ahead.next(&self.engine, &self.store) else {
                     break;
                 };
-                self.step(input, job);
+                self.step(next);
             }
         }
         self.engine
-    }
-
-    /// Takes what waits, as far as there is room, and has its signatures checked meanwhile.
-    fn look_ahead(&mut self) {
-        while self.ahead.len() < TURN {
-            let Ok(input) = self.queue.try_recv() else {
-                return;
-            };
-            self.look_at(input);
-        }
-    }
-
-    fn look_at(&mut self, input: Input) {
-        let issues = self.engine.to_check(&input, &self.store);
-        let job = self.checkers.begin(issues);
-        self.ahead.push_back((input, job));
     }
 
     fn wake_if_due(&mut self) {
         if self.engine.next_wakeup() <= self.clock.now().mono {
-            let issues = self.engine.to_check(&Input::Wake, &self.store);
-            let job = self.checkers.begin(issues);
-            self.step(Input::Wake, job);
+            let next = self.ahead.begin(&self.engine, &self.store, Input::Wake);
+            self.step(next);
         }
     }
 
-    fn step(&mut self, input: Input, job: Option<Arc<Job>>) {
-        if let Input::Published(_, news) = &input {
+    fn step(&mut self, next: Next) {
+        if let Input::Published(_, news) = &next.input {
             self.published.give(news.size());
         }
-        let checked = job.map(|job| job.finish()).unwrap_or_default();
         let mut effects = Vec::new();
         let now = self.clock.now();
         self.engine
-            .step_checked(now, input, checked, &self.store, &mut effects);
+            .step_checked(now, next.input, next.checked, &self.store, &mut effects);
         self.perform(effects);
         self.shown.set(self.engine.status());
     }
@@ -158,7 +131,7 @@ impl Parts {
             !stop.load(Ordering::SeqCst)
         };
         let chain = self.engine.ledger().chain();
-        match rebuild_without(&self.store, chain, number, &mut built) {
+        match rebuild_without(&self.store, chain, &self.cores, number, &mut built) {
             Ok(None) => {}
             Ok(Some(_)) => {
                 let mut effects = Vec::new();

@@ -87,11 +87,20 @@ pub fn rebuild(
     chain: &'static Chain,
     built: &mut dyn FnMut(u64),
 ) -> Result<u64, LedgerError> {
+    rebuild_with(store, chain, &Cores::all(), built)
+}
+
+fn rebuild_with(
+    store: &Store,
+    chain: &'static Chain,
+    cores: &Cores,
+    built: &mut dyn FnMut(u64),
+) -> Result<u64, LedgerError> {
     let built = &mut |height| {
         built(height);
         true
     };
-    let height = drive(store, chain, Rebuild::new(chain), built)?;
+    let height = drive(store, chain, cores, Rebuild::new(chain), built)?;
     Ok(height.unwrap_or(1))
 }
 
@@ -100,20 +109,22 @@ pub fn rebuild(
 pub(super) fn rebuild_without(
     store: &Store,
     chain: &'static Chain,
+    cores: &Cores,
     number: u64,
     built: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<u64>, LedgerError> {
-    drive(store, chain, Rebuild::without(chain, number), built)
+    drive(store, chain, cores, Rebuild::without(chain, number), built)
 }
 
 fn drive(
     store: &Store,
     chain: &'static Chain,
+    cores: &Cores,
     mut rebuild: Rebuild,
     built: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<u64>, LedgerError> {
     let mut memory = crate::shell::digest::memory();
-    rebuild.check_with(Arc::new(Cores::all()));
+    rebuild.check_with(Arc::new(cores.clone()));
     loop {
         match rebuild.step(store)? {
             RebuildStep::Store(batch) => store.apply(&batch)?,
@@ -141,12 +152,15 @@ pub(super) fn start(
     config: &Config,
     now: Now,
     settings: &Settings,
+    cores: &Cores,
     tell: &dyn Fn(&str),
 ) -> anyhow::Result<(Store, Engine, Batch)> {
     let storage = Storage::of(config);
     let store = storage.open()?;
     // Damage may also end the library that reads.
-    let ready = catch_unwind(AssertUnwindSafe(|| engine(&store, now, settings, tell)));
+    let ready = catch_unwind(AssertUnwindSafe(|| {
+        engine(&store, now, settings, cores, tell)
+    }));
     let why = match ready {
         Ok(Ok((engine, first))) => return Ok((store, engine, first)),
         Ok(Err(LedgerError::Store(fault))) if store.is_whole() => return Err(fault.into()),
@@ -157,7 +171,7 @@ pub(super) fn start(
     drop(store);
     Store::set_aside(&storage.0)?;
     let store = storage.open()?;
-    let (engine, first) = engine(&store, now, settings, tell)?;
+    let (engine, first) = engine(&store, now, settings, cores, tell)?;
     Ok((store, engine, first))
 }
 
@@ -166,6 +180,7 @@ fn engine(
     store: &Store,
     now: Now,
     settings: &Settings,
+    cores: &Cores,
     tell: &dyn Fn(&str),
 ) -> Result<(Engine, Batch), LedgerError> {
     let chain = settings.chain;
@@ -182,11 +197,11 @@ fn engine(
                 tell(&format!("rebuilding: block {height}"));
             }
         };
-        let height = rebuild(store, chain, &mut built)?;
+        let height = rebuild_with(store, chain, cores, &mut built)?;
         tell(&format!("the indexes are built up to block {height}"));
     }
     let view: &dyn View = store;
     let (mut engine, first) = Engine::new(now, settings.clone(), view)?;
-    engine.check_with(Arc::new(Cores::all()));
+    engine.check_with(Arc::new(cores.clone()));
     Ok((engine, first))
 }

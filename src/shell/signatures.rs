@@ -1,51 +1,162 @@
-//! Signature checks on all cores: lent to the ledger, which has many at once when a block comes.
-//! Threads live as long as a call. Nothing here says what a good signature is.
+//! One pool of threads for all signature checks: of blocks, lent to the ledger, and of what waits for
+//! the owner of the state. Nothing here says what a good signature is, nor decides what follows.
+//!
+//! The threads begin at the end of the work; whoever wants the outcome begins at its front, goes on
+//! with it at once, and does itself what nobody has done yet. So both are at work until they meet,
+//! and the work comes to its end even where nobody helps.
+//!
+//! Bounds: [`THREADS`]; what is handed out is bounded by who does it.
 
-use crate::core::record::{Checker, Claim, RecordError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
-/// Fewer than this for a thread are not worth one.
-const PER_THREAD: usize = 8;
+use crossbeam_channel::{Sender, unbounded};
 
-/// Spreads claims over threads.
-#[derive(Debug, Clone, Copy)]
-pub struct Cores(usize);
+use crate::core::keys::Verifier;
+use crate::core::record::{Checker, Claim, Claims, Divided, RecordError};
+
+/// Most threads of a pool.
+const THREADS: usize = 31;
+/// Fewer parts than this for each are not worth a thread: it takes longer to wake.
+const PARTS_EACH: usize = 4;
+/// Claims of a block that are copied at a time.
+const CLAIMS: usize = 256;
+
+/// Divided work that was handed out.
+struct Job<W> {
+    work: Arc<W>,
+    /// Parts that are taken, from the end on.
+    taken: AtomicUsize,
+    /// No further part is of use.
+    is_over: Arc<AtomicBool>,
+}
+
+/// Help with some work, as long as this is kept.
+#[derive(Debug, Default)]
+pub struct Help(Arc<AtomicBool>);
+
+impl Drop for Help {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a thread of the pool does of a job, whatever its work is.
+trait Helped: Send + Sync {
+    fn help(&self);
+}
+
+impl<W: Divided> Helped for Job<W> {
+    /// Does parts that nobody has taken until there is none.
+    fn help(&self) {
+        let mut verifier = Verifier::default();
+        while !self.is_over.load(Ordering::Relaxed) {
+            let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+            let Some(number) = self.work.parts().checked_sub(taken + 1) else {
+                return;
+            };
+            if !self.work.part(number, &mut verifier) {
+                self.is_over.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pool {
+    queue: Option<Sender<Arc<dyn Helped>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The pool. Clones share it; the last one ends its threads.
+#[derive(Debug, Clone)]
+pub struct Cores(Arc<Pool>);
 
 impl Cores {
-    /// As many threads as the machine has cores.
+    /// One that has all cores at work together with who waits.
     #[must_use]
     pub fn all() -> Self {
-        Self(std::thread::available_parallelism().map_or(1, usize::from))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_helpers((cores - 1).min(THREADS))
+    }
+
+    /// One of so many threads beside who waits; fewer where the system has no more.
+    #[must_use]
+    pub fn with_helpers(count: usize) -> Self {
+        let (queue, jobs) = unbounded::<Arc<dyn Helped>>();
+        let threads = (1..=count).map_while(|number| {
+            let jobs = jobs.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("checker-{number}"))
+                .spawn(move || jobs.iter().for_each(|job| job.help()));
+            thread
+                .inspect_err(|e| log::warn!("no thread for signature checks: {e}"))
+                .ok()
+        });
+        Self(Arc::new(Pool {
+            threads: threads.collect(),
+            queue: Some(queue),
+        }))
+    }
+
+    /// Hands work out to as many as are worth it, as long as what comes back is kept.
+    #[must_use]
+    pub fn share<W: Divided>(&self, work: &Arc<W>) -> Help {
+        let help = Help::default();
+        let helpers = (work.parts() / PARTS_EACH).min(self.0.threads.len());
+        let Some(queue) = self.0.queue.as_ref().filter(|_| helpers > 0) else {
+            return help;
+        };
+        let job: Arc<dyn Helped> = Arc::new(Job {
+            work: Arc::clone(work),
+            taken: AtomicUsize::new(0),
+            is_over: Arc::clone(&help.0),
+        });
+        for _ in 0..helpers {
+            let _ = queue.send(Arc::clone(&job));
+        }
+        help
+    }
+
+    /// Whether all threads run.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.0.threads.iter().all(|thread| !thread.is_finished())
     }
 }
 
 impl Checker for Cores {
     fn check(&self, claims: &[Claim<'_>]) -> Vec<Result<(), RecordError>> {
-        let part = claims.len().div_ceil(self.0.max(1)).max(PER_THREAD);
-        let mut parts = claims.chunks(part);
-        let own = parts.next().unwrap_or_default();
-        let in_turn = |part: &[Claim<'_>]| part.iter().map(Claim::check).collect::<Vec<_>>();
-        std::thread::scope(|scope| {
-            let others: Vec<_> = parts
-                .map(|part| {
-                    let thread = std::thread::Builder::new()
-                        .name("signatures".to_owned())
-                        .spawn_scoped(scope, move || in_turn(part));
-                    (part, thread)
-                })
-                .collect();
-            let mut results = in_turn(own);
-            for (part, thread) in others {
-                // Where the system has no thread for it, this one does it.
-                let done = thread.ok().and_then(|thread| thread.join().ok());
-                results.extend(done.unwrap_or_else(|| in_turn(part)));
-            }
-            results
-        })
+        let mut results = Vec::with_capacity(claims.len());
+        // The next ones are copied, and handed out, before these are waited for.
+        let mut parts = claims.chunks(CLAIMS).map(|some| {
+            let some = Arc::new(Claims::copied(some));
+            let help = self.share(&some);
+            (some, help)
+        });
+        let mut next = parts.next();
+        while let Some((some, _help)) = next {
+            next = parts.next();
+            results.extend(some.results());
+        }
+        results
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::core::id::TxId;
     use crate::core::keys::PrivateKey;
@@ -55,11 +166,12 @@ mod tests {
     fn every_claim_is_answered_in_its_place_as_one_thread_answers_it() {
         let key = |seed| PrivateKey::from_ed25519_seed(&[seed; 32], true);
         let (from, to) = (key(1), key(2));
-        let records: Vec<Record> = (0..100_u8)
+        let records: Vec<Record> = (0..600_u16)
             .map(|number| {
+                let link = [number.to_be_bytes(); 16].concat();
                 let mut record =
                     Record::BitmarkTransferCountersigned(BitmarkTransferCountersigned {
-                        link: TxId([number; 32]),
+                        link: TxId::from_bytes(&link).unwrap(),
                         escrow: None,
                         owner: to.account().unwrap(),
                         signature: Vec::new(),
@@ -75,13 +187,60 @@ mod tests {
             .iter()
             .map(|record| Claim { record, signer })
             .collect();
-        for count in [0, 1, 7, 8, 9, 16, 17, 63, 100] {
-            for cores in [0, 1, 2, 3, 64] {
-                let answers = Cores(cores).check(&claims[..count]);
+        for helpers in [0, 1, 2, 7] {
+            let cores = Cores::with_helpers(helpers);
+            for count in [0, 1, 7, 8, 9, 16, 17, 63, 100, 600] {
+                let answers = cores.check(&claims[..count]);
                 let good: Vec<bool> = answers.iter().map(Result::is_ok).collect();
                 let expected = (0..count).map(|n| n % 7 != 3 && n % 11 != 5);
-                assert_eq!(good, expected.collect::<Vec<_>>(), "{count} on {cores}");
+                assert_eq!(good, expected.collect::<Vec<_>>(), "{count} with {helpers}");
             }
+            assert!(cores.is_running());
         }
+    }
+
+    /// Parts that write down the order in which they are done.
+    struct Written(usize, Mutex<Vec<usize>>, usize);
+
+    impl Divided for Written {
+        fn parts(&self) -> usize {
+            self.0
+        }
+
+        fn part(&self, number: usize, _: &mut Verifier) -> bool {
+            self.1.lock().unwrap().push(number);
+            number != self.2
+        }
+    }
+
+    fn written(parts: usize, last: usize) -> Job<Written> {
+        Job {
+            work: Arc::new(Written(parts, Mutex::default(), last)),
+            taken: AtomicUsize::new(0),
+            is_over: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn helpers_begin_at_the_end_and_stop_where_nothing_more_is_of_use() {
+        for (last, expected) in [(9, vec![5, 4, 3, 2, 1, 0]), (3, vec![5, 4, 3])] {
+            let job = written(6, last);
+            job.help();
+            job.help();
+            assert_eq!(*job.work.1.lock().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn many_helpers_take_each_part_once() {
+        let job = written(1000, usize::MAX);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| job.help());
+            }
+        });
+        let mut done = job.work.1.lock().unwrap().clone();
+        done.sort_unstable();
+        assert!(done.into_iter().eq(0..1000));
     }
 }

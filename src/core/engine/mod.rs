@@ -46,7 +46,7 @@ use super::ledger::{Ledger, LedgerError};
 use super::listener::{Asked, News, Reply, Request, Ticket};
 use super::mining::machine::{self as mining, Mining};
 use super::overlay::mempool::{self, Mempool};
-use super::record::{BitmarkIssue, Checker};
+use super::record::Checker;
 use super::reservoir::{self, Confirmed, Reservoir, SeenPayment};
 use super::rpc;
 use super::state::{Batch, Overlay, StoreFault, View};
@@ -515,10 +515,10 @@ impl Engine {
         });
     }
 
-    /// The issues whose signatures the input will have checked, as far as it can be told before: the
-    /// checks may be shared, and told to [`Engine::step_checked`].
+    /// The sets of issues whose signatures the input will have checked, as far as it can be told
+    /// before: the checks may be shared, and told to [`Engine::step_checked`].
     #[must_use]
-    pub fn to_check(&self, input: &Input, view: &dyn View) -> Vec<BitmarkIssue> {
+    pub fn to_check(&self, input: &Input, view: &dyn View) -> reservoir::ToCheck {
         let state = Confirmed {
             view,
             ledger: &self.ledger,
@@ -535,25 +535,24 @@ impl Engine {
             | Input::Published(_, News::Issues(data)) => self.reservoir.to_check(data, &state),
             Input::Wake => {
                 let next = self.next_of_jobs();
-                let issues = next.flat_map(|data| self.reservoir.to_check(data, &state));
-                issues.collect()
+                reservoir::ToCheck::of(next.map(|data| self.reservoir.to_check(data, &state)))
             }
-            _ => Vec::new(),
+            _ => reservoir::ToCheck::default(),
         }
     }
 
-    /// The same as [`Engine::step`], with what was checked already.
+    /// The same as [`Engine::step`], with what others check of it, or have checked.
     pub fn step_checked(
         &mut self,
         now: Now,
         input: Input,
-        checked: reservoir::Checked,
+        checked: Arc<reservoir::ToCheck>,
         view: &dyn View,
         out: &mut Vec<Effect>,
     ) {
         self.reservoir.tell_checked(checked);
         self.step(now, input, view, out);
-        self.reservoir.tell_checked(reservoir::Checked::default());
+        self.reservoir.tell_checked(Arc::default());
     }
 
     /// Runs one step: what it changes is seen by the rest of it, and leaves as one batch.
@@ -768,4 +767,4 @@ impl Engine {
 #[cfg(test)]
 mod check_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -305,8 +305,7 @@ impl Engine {
         let all = match part {
             Part::Asset(id) => vec![(Locator::Assets(id), self.reservoir.has_cached_asset(&id))],
             Part::Set(pay_id) => {
-                let set = self.reservoir.set_records(&pay_id);
-                let is_transfer = set.as_ref().map(|(_, is)| *is);
+                let is_transfer = self.reservoir.is_transfer(&pay_id);
                 let has_proof = self.reservoir.proof_of(&pay_id).is_some();
                 vec![
                     (Locator::Issues(pay_id), is_transfer == Some(false)),

@@ -27,7 +27,7 @@ fn peer(byte: u8) -> StaticPeer {
     }
 }
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let key = PeerPublicKey([1; 32]);
     Settings {
         chain: &LOCAL,

@@ -13,7 +13,7 @@ pub mod sealed;
 pub mod secret;
 pub mod seed;
 
-pub use account::{Account, PublicKey};
+pub use account::{Account, PublicKey, Verifier};
 pub use error::KeyError;
 pub use peer_key::{PeerPrivateKey, PeerPublicKey};
 pub use private_key::PrivateKey;

@@ -2,7 +2,7 @@
 
 use super::{Record, RecordError, metadata};
 use crate::core::currency::{Payment, address};
-use crate::core::keys::{Account, KeyError, PrivateKey};
+use crate::core::keys::{Account, KeyError, PrivateKey, Verifier};
 use crate::core::wire::{text, varint};
 
 const SIGNATURE_MAX: usize = 1024;
@@ -112,25 +112,45 @@ impl Record {
     /// # Errors
     /// The first rule that it breaks, in the order of the notes.
     pub fn pack(&self, signer: &Account) -> Result<Vec<u8>, RecordError> {
+        self.pack_with(signer, &mut Verifier::default())
+    }
+
+    /// The same with a verifier that was used for others.
+    ///
+    /// # Errors
+    /// As [`Record::pack`].
+    pub fn pack_with(
+        &self,
+        signer: &Account,
+        verifier: &mut Verifier,
+    ) -> Result<Vec<u8>, RecordError> {
         self.check(signer)?;
-        self.packed_if_signed(signer)
+        self.packed_if_signed(signer, verifier)
     }
 
     /// The signatures alone (steps 5 and 6).
     ///
     /// # Errors
     /// The first that is wrong.
-    pub fn check_signatures(&self, signer: &Account) -> Result<(), RecordError> {
-        self.packed_if_signed(signer).map(drop)
+    pub fn check_signatures(
+        &self,
+        signer: &Account,
+        verifier: &mut Verifier,
+    ) -> Result<(), RecordError> {
+        self.packed_if_signed(signer, verifier).map(drop)
     }
 
-    fn packed_if_signed(&self, signer: &Account) -> Result<Vec<u8>, RecordError> {
+    fn packed_if_signed(
+        &self,
+        signer: &Account,
+        verifier: &mut Verifier,
+    ) -> Result<Vec<u8>, RecordError> {
         let message = self.message();
-        signer.verify(&message, self.signature())?;
+        verifier.verify(signer, &message, self.signature())?;
         let mut out = message;
         bytes(self.signature(), &mut out);
         if let Some(countersignature) = self.countersignature() {
-            self.owner().verify(&out, countersignature)?;
+            verifier.verify(self.owner(), &out, countersignature)?;
             bytes(countersignature, &mut out);
         }
         Ok(out)

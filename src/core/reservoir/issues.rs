@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ahead::{Given, Message};
 use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::due::Due;
@@ -10,8 +11,8 @@ use super::set::{Kind, Member, Set, Verification};
 use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
 use crate::core::id::{PayId, PayNonce, TxId};
-use crate::core::keys::Account;
-use crate::core::record::{BitmarkIssue, Record};
+use crate::core::keys::{Account, Verifier};
+use crate::core::record::BitmarkIssue;
 
 /// What a client needs to verify its set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,30 @@ impl Reservoir {
         source: Source,
         confirmed: &Confirmed<'_>,
     ) -> Result<IssuesStored, Refusal> {
+        let given = issues.into_iter().map(|issue| issue.map(Given::new));
+        let given: Vec<Option<Given>> = given.collect();
+        let given: Vec<Option<&Given>> = given.iter().map(Option::as_ref).collect();
+        self.store_given(&given, None, source, confirmed)
+    }
+
+    /// Stores the set that a message is.
+    pub(super) fn store_message(
+        &mut self,
+        message: &Message,
+        source: Source,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<IssuesStored, Refusal> {
+        let given: Vec<Option<&Given>> = message.issues.iter().map(Some).collect();
+        self.store_given(&given, Some(message), source, confirmed)
+    }
+
+    fn store_given(
+        &mut self,
+        issues: &[Option<&Given>],
+        message: Option<&Message>,
+        source: Source,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<IssuesStored, Refusal> {
         if issues.len() > confirmed.chain().rules.issues_max {
             return Err(Refusal::TooManyItems);
         }
@@ -49,15 +74,23 @@ impl Reservoir {
         let mut members = Vec::with_capacity(issues.len());
         let mut owners = BTreeSet::new();
         let mut seen = false;
-        for issue in issues {
-            let issue = issue.ok_or(Refusal::InvalidItem)?;
-            let (owner, asset) = (issue.owner, issue.asset_id);
+        let mut known = None;
+        let mut verifier = Verifier::default();
+        for given in issues {
+            let given = given.ok_or(Refusal::InvalidItem)?;
+            let (owner, asset) = (given.issue().owner, given.issue().asset_id);
             if owner.testing != confirmed.chain().testing {
                 return Err(Refusal::WrongNetwork);
             }
-            let (packed, id) = self.checked.pack(&Record::BitmarkIssue(issue), &owner)?;
-            if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
-                return Err(Refusal::AssetNotFound);
+            let (packed, is_checked_now) = given.pack(&mut verifier);
+            self.checked_here += u64::from(is_checked_now);
+            let (packed, id) = packed?;
+            // Most sets are of one asset.
+            if known != Some(asset) {
+                if !self.has_cached_asset(&asset) && !confirmed.has_asset(&asset)? {
+                    return Err(Refusal::AssetNotFound);
+                }
+                known = Some(asset);
             }
             match self.pools.set_of(&id) {
                 Some((_, set)) if set.verified.is_none() => seen = true,
@@ -68,13 +101,14 @@ impl Reservoir {
             owners.insert(owner);
             members.push(Member {
                 id,
-                packed: packed.into(),
+                packed,
                 asset: Some(asset),
                 confirmed: false,
             });
         }
         let packed = || members.iter().map(|member| &*member.packed);
-        let pay_id = PayId::of(packed());
+        let pay_id =
+            message.map_or_else(|| PayId::of(packed()), |message| message.pay_id(packed()));
         let mut stored = IssuesStored {
             pay_id,
             pay_nonce: confirmed.pay_nonce(),

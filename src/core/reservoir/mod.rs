@@ -42,7 +42,7 @@ mod tests;
 mod transfers;
 mod verified;
 
-pub use ahead::Checked;
+pub use ahead::ToCheck;
 pub use caps::{Caps, Room, Source};
 pub use client::Request;
 pub use confirmed::Confirmed;
@@ -60,6 +60,7 @@ pub use shown::{ShownMember, ShownSet};
 pub use transfers::TransferStored;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::id::{AssetId, PayId, TxId};
 use super::ledger;
@@ -292,8 +293,10 @@ pub struct Reservoir {
     effects: Vec<Effect>,
     /// Changed since it was last asked for what is shared with peers.
     touched: BTreeSet<Part>,
-    /// What was checked already of the input that comes next.
-    checked: Checked,
+    /// What others check of the input that comes next.
+    checked: Arc<ToCheck>,
+    /// Signatures of issues that were checked here.
+    checked_here: u64,
 }
 
 impl Reservoir {
@@ -318,7 +321,8 @@ impl Reservoir {
             mono: now.mono,
             effects: Vec::new(),
             touched: BTreeSet::new(),
-            checked: Checked::default(),
+            checked: Arc::default(),
+            checked_here: 0,
         }
     }
 
@@ -520,6 +524,13 @@ impl Reservoir {
     pub fn set_records(&self, pay_id: &PayId) -> Option<(Vec<u8>, bool)> {
         let set = self.pools.sets.get(pay_id)?;
         Some((set.records(), set.link().is_some()))
+    }
+
+    /// Whether the set of this pay id is a transfer, if it is here.
+    #[must_use]
+    pub fn is_transfer(&self, pay_id: &PayId) -> Option<bool> {
+        let set = self.pools.sets.get(pay_id);
+        set.map(|set| set.link().is_some())
     }
 
     /// Who brought a part, as far as it is here.

@@ -3,10 +3,13 @@
 //! next.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::ahead::Message;
 use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::error::Refusal;
+use super::issues::IssuesStored;
 use super::proofs::ProofStatus;
 use super::{Answer, Command, Effect, Reservoir};
 use crate::core::id::PayId;
@@ -30,12 +33,22 @@ impl Reservoir {
         let answer = match command {
             Command::Assets => self.peer_assets(&data, source, confirmed)?,
             // The very bytes were checked when they came first.
-            Command::Issues if self.is_known(&data, false) => return Err(Refusal::AlreadyExists),
-            Command::Transfer if self.is_known(&data, true) => return Err(Refusal::AlreadyExists),
+            Command::Transfer if self.is_known(&PayId::of([data.as_slice()]), true) => {
+                return Err(Refusal::AlreadyExists);
+            }
             Command::Issues => {
-                let issues = unpack_issues(&data, confirmed.chain().testing)?;
-                let issues = issues.into_iter().map(Some).collect();
-                let stored = self.store_issues(issues, source, confirmed)?;
+                let checked = Arc::clone(&self.checked);
+                let stored = match checked.message(&data) {
+                    Some(message) => self.peer_issues(message, source, confirmed)?,
+                    None => {
+                        let digest = PayId::of([data.as_slice()]);
+                        if self.is_known(&digest, false) {
+                            return Err(Refusal::AlreadyExists);
+                        }
+                        let message = Message::read(&data, confirmed.chain().testing)?;
+                        self.peer_issues(&message.of_digest(digest), source, confirmed)?
+                    }
+                };
                 if stored.duplicate {
                     return Err(Refusal::AlreadyExists);
                 }
@@ -64,11 +77,23 @@ impl Reservoir {
 
     /// Whether just these records are a set of this kind; of transfers a pending one, for what is
     /// verified is refused in another way.
-    fn is_known(&self, data: &[u8], is_transfer: bool) -> bool {
-        self.pools.sets.get(&PayId::of([data])).is_some_and(|set| {
+    fn is_known(&self, digest: &PayId, is_transfer: bool) -> bool {
+        self.pools.sets.get(digest).is_some_and(|set| {
             let is_of_kind = set.link().is_some() == is_transfer;
             is_of_kind && !(is_transfer && set.verified.is_some())
         })
+    }
+
+    fn peer_issues(
+        &mut self,
+        message: &Message,
+        source: Source,
+        confirmed: &Confirmed<'_>,
+    ) -> Result<IssuesStored, Refusal> {
+        if self.is_known(&message.digest(), false) {
+            return Err(Refusal::AlreadyExists);
+        }
+        self.store_message(message, source, confirmed)
     }
 
     fn peer_assets(

@@ -96,7 +96,7 @@ impl Set {
 
     /// Its records, joined.
     pub fn records(&self) -> Vec<u8> {
-        self.packed().flatten().copied().collect()
+        self.packed().collect::<Vec<_>>().concat()
     }
 
     /// The message that proves it, if it was proved.
