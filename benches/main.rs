@@ -1,6 +1,9 @@
 //! What is measured, one file a measure: `make bench` runs them all, `make bench ONLY="digest block"`
-//! some. Each hands its rows to the one [`table`]. A measure may start this program anew for a part
-//! that wants a process of its own.
+//! some. Each hands its rows to the one [`table`] and tells how long it took. A measure may start this
+//! program anew for a part that wants a process of its own.
+//!
+//! `RECORDS=…` has stores of fewer records than a million, `REFERENCE_BIN=…` names the folder with the
+//! reference's programs.
 
 mod bare;
 mod block;
@@ -24,6 +27,8 @@ mod sync;
 mod table;
 mod title;
 mod world;
+
+use std::time::Instant;
 
 use table::Table;
 
@@ -78,11 +83,15 @@ fn main() {
         std::process::exit(2);
     }
     let mut table = Table::default();
+    let all = Instant::now();
     for (name, run) in MEASURES {
         if words.is_empty() || words.iter().any(|word| word == name) {
             eprintln!("== {name}");
+            let begin = Instant::now();
             run(&mut table);
+            eprintln!("== {name} took {:.0} s", begin.elapsed().as_secs_f64());
         }
     }
+    eprintln!("== all took {:.0} s", all.elapsed().as_secs_f64());
     table.finish();
 }
