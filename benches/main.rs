@@ -16,6 +16,7 @@ mod layouts;
 mod lookup;
 mod mempool;
 mod mix;
+mod old_digest;
 mod process;
 mod reference;
 mod requests;
@@ -44,6 +45,7 @@ const MEASURES: &[Measure] = &[
     ("size", size::run),
     ("start", start::run),
     ("growth", growth::run),
+    ("old-digest", old_digest::run),
     ("requests", requests::run),
     ("issues", issues::run),
     ("intake-growth", issues::run_growth),
