@@ -17,6 +17,7 @@ mod lookup;
 mod mempool;
 mod mix;
 mod old_digest;
+mod picture;
 mod process;
 mod reference;
 mod requests;
@@ -59,6 +60,7 @@ type Part = (&'static str, fn(&[String]));
 
 /// All of them.
 const PARTS: &[Part] = &[
+    ("curve", growth::part),
     ("echo", echo::part),
     ("layouts", layouts::part),
     ("libargon2", rival::part),
