@@ -2,12 +2,19 @@
 //! blocks. A bare tree is given the same keys, values and flushes beside it, for its size. Both are
 //! closed cleanly. Building one of a million records takes minutes, so it is kept in `target/bench/`
 //! and only copies of it are opened; it has about 5 GB, and so has each copy.
+//!
+//! A chain of the same blocks in memory says what each block changes, and both trees are given that at
+//! the same time, batch for batch and flush for flush as a node writes them. They have caches that hold
+//! most of it meanwhile ([`BUILD_CACHE`]): with the cache of a node most of the time would go into
+//! reading pages again that have just been put out.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
-use bitmarkd::shell::store::{CACHE_BYTES, Store};
+use bitmarkd::core::state::{Batch, MemoryStore};
+use bitmarkd::shell::store::Store;
 use crossbeam_channel::bounded;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -17,11 +24,13 @@ use crate::mix::{Made, Mix};
 use crate::world::World;
 
 /// One that was built otherwise has another number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Records of a block, without its foundation.
 pub const PER_BLOCK: usize = 10;
 /// Blocks from one flush to the next.
 const FLUSH: u64 = 100;
+/// Bytes of cache of either while they are built.
+pub const BUILD_CACHE: u64 = 512 << 20;
 /// Blocks whose records are signed ahead.
 const AHEAD: usize = 512;
 /// Transferable bitmarks that are kept.
@@ -127,9 +136,10 @@ fn build(folder: &Path, records: u64) {
     let begin = Instant::now();
     eprintln!("a store of {records} records is built; it is kept in target/bench/");
     std::fs::create_dir_all(folder).expect("a folder");
-    let opened = Store::open(&folder.join("ours"), CACHE_BYTES).expect("a store");
-    let tree = bare::open(&folder.join("bare"));
-    let mut world = World::new(opened.store);
+    let store = Store::open(&folder.join("ours"), BUILD_CACHE).expect("a store");
+    let store = store.store;
+    let tree = bare::config(&folder.join("bare")).cache_capacity(BUILD_CACHE);
+    let tree = tree.open().expect("a store");
     let blocks = records / PER_BLOCK as u64;
     let made = std::thread::scope(|scope| {
         let (give, signed) = bounded(AHEAD);
@@ -140,31 +150,39 @@ fn build(folder: &Path, records: u64) {
             }
             mix.made
         });
-        let (tell, changes) = bounded(AHEAD);
-        let tree = &tree;
+        let (tell_ours, ours) = bounded::<Arc<Batch>>(AHEAD);
+        let (tell_bare, bare) = bounded::<Arc<Batch>>(AHEAD);
+        let (store, tree) = (&store, &tree);
         scope.spawn(move || {
-            for (number, batch) in (1..).zip(changes) {
+            for (number, batch) in (1..).zip(ours) {
+                store.apply(&batch).expect("the disk takes it");
+                if number % FLUSH == 0 {
+                    store.flush().expect("the disk takes it");
+                }
+                if number % 10_000 == 0 {
+                    eprintln!("{number} blocks, {:.0} s", begin.elapsed().as_secs_f64());
+                }
+            }
+        });
+        scope.spawn(move || {
+            for (number, batch) in (1..).zip(bare) {
+                let batch = bare::batch(&batch);
                 tree.apply_batch(batch).expect("the disk takes it");
                 if number % FLUSH == 0 {
                     tree.flush().expect("the disk takes it");
                 }
             }
         });
-        for (number, records) in (1..).zip(signed) {
-            let applied = world.known_block(records);
-            tell.send(bare::batch(&applied.batch)).expect("it is taken");
-            if number % FLUSH == 0 {
-                world.store.flush().expect("the disk takes it");
-            }
-            if number % 10_000 == 0 {
-                eprintln!("{number} blocks, {:.0} s", begin.elapsed().as_secs_f64());
-            }
+        let mut world = World::new(MemoryStore::new());
+        for records in signed {
+            let batch = Arc::new(world.known_block(records).batch);
+            tell_ours.send(Arc::clone(&batch)).expect("it is taken");
+            tell_bare.send(batch).expect("it is taken");
         }
-        drop(tell);
         signer.join().expect("it ends")
     });
-    world.store.flush().expect("the disk takes it");
-    drop(world);
+    store.flush().expect("the disk takes it");
+    drop(store);
     tree.flush().expect("the disk takes it");
     let (mut entries, mut raw) = (0, 0);
     for entry in tree.iter() {
@@ -185,4 +203,5 @@ fn build(folder: &Path, records: u64) {
     let text = serde_json::to_vec(&facts).expect("it is text");
     std::fs::write(folder.join("facts.json"), text).expect("the disk takes it");
     std::fs::remove_dir_all(folder.join("bare")).expect("it goes");
+    eprintln!("it took {:.0} s", begin.elapsed().as_secs_f64());
 }

@@ -1,20 +1,31 @@
-//! How cost grows with what the store holds: from a thousand records to a million (`RECORDS=…`: up
-//! to so many), tenfold each time. Kept as `benches/results/growth.json`, with a picture of each
-//! curve beside it. What is measured is a line of [`CURVES`].
+//! How cost grows with what there is: from a thousand records to a million (`RECORDS=…`: up to so
+//! many), tenfold each time. Kept as `benches/results/growth.json`, with a picture of each curve beside
+//! it. What is measured is a line of [`CURVES`].
+//!
+//! What is looked up in a store is measured twice: with the cache of a node, and with one that holds all
+//! of the store and has read it before. The second tells what the algorithm costs, the difference what
+//! it costs that the cache is smaller than the store.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
+use bitmarkd::core::block::{Compact, DigestParams, Header, digest};
+use bitmarkd::core::id::{BlockDigest, TxId};
 use bitmarkd::core::ledger::{keys, read};
+use bitmarkd::core::record::merkle;
 use bitmarkd::core::state::{Pool, View as _};
+use bitmarkd::shell::digest::memory;
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
-use plotters::prelude::*;
+use bitmarkd::shell::zmq::Context;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::fixture::{self, Facts, Fixture};
+use crate::issues::{self, Sets};
 use crate::mix::Mix;
+use crate::picture::{self, Lines, Point};
+use crate::rig::{Node, Service, ask_all};
 use crate::table::{Reach, Row, Table, folder, median};
 use crate::world::World;
 
@@ -29,11 +40,16 @@ const LOOKS: usize = 100;
 /// Steps of a provenance, and entries of a page.
 const STEPS: usize = 50;
 const PAGE: usize = 50;
+/// Rounds of what takes long.
+const FEW: usize = 5;
+/// Sets of a round of taking in, and issues of a set.
+const SETS: u64 = 8;
+const OF_SET: f64 = 100.0;
+/// Room for all of them from one client, and for one owner.
+const ROOM: &str = "[reservoir]\npeer_share_percent = 100\nsets_per_owner = 100000\n";
 
 /// What a point of a curve is taken on: a chain of so many records, open.
 pub struct Grown {
-    /// How many.
-    pub records: u64,
     /// The chain.
     pub world: World,
     /// Its records go on here.
@@ -43,62 +59,87 @@ pub struct Grown {
     chance: ChaCha8Rng,
 }
 
+/// What takes a point, in microseconds.
+enum Take {
+    /// On nothing but a number of records.
+    Number(fn(u64) -> f64),
+    /// On a chain that is open in this process.
+    Chain(fn(&mut Grown) -> f64),
+    /// On a node process with that chain.
+    Node(fn(&Context, &Service) -> f64),
+}
+
 /// A curve.
 struct Curve {
     /// The name of its picture.
     name: &'static str,
     /// What costs that.
     what: &'static str,
-    /// Takes a point, in microseconds.
-    take: fn(&mut Grown) -> f64,
+    /// How it is taken.
+    take: Take,
 }
 
-/// All curves, in the order they are taken in. One that needs no store takes [`Grown::records`].
+/// All curves, in the order they are taken in.
 const CURVES: &[Curve] = &[
+    Curve {
+        name: "digest",
+        what: "the full digest of a block, whatever it holds",
+        take: Take::Number(full_digest),
+    },
+    Curve {
+        name: "merkle",
+        what: "a record in a merkle root of all",
+        take: Take::Number(merkle_root),
+    },
     Curve {
         name: "bare-read",
         what: "a bare read of any transaction's key, beside the others",
-        take: bare_read,
+        take: Take::Chain(bare_read),
     },
     Curve {
         name: "transaction",
         what: "any transaction looked up",
-        take: transaction,
+        take: Take::Chain(transaction),
     },
     Curve {
         name: "asset",
         what: "any asset looked up",
-        take: asset,
+        take: Take::Chain(asset),
     },
     Curve {
         name: "block",
         what: "any block looked up by its number",
-        take: block,
+        take: Take::Chain(block),
     },
     Curve {
         name: "block-digest",
         what: "any block's digest looked up by its number",
-        take: block_digest,
+        take: Take::Chain(block_digest),
     },
     Curve {
         name: "owner-page",
         what: "an entry of a page of an owner with a tenth of all issues",
-        take: owner_page,
+        take: Take::Chain(owner_page),
     },
     Curve {
         name: "provenance",
         what: "a step of a provenance",
-        take: provenance,
+        take: Take::Chain(provenance),
     },
     Curve {
         name: "apply",
         what: "a record of a block that is put on, its signatures checked, flushed",
-        take: apply,
+        take: Take::Chain(apply),
     },
     Curve {
         name: "undo",
         what: "a record of a block that is taken off, flushed",
-        take: undo,
+        take: Take::Chain(undo),
+    },
+    Curve {
+        name: "take-in",
+        what: "an issue handed in and acknowledged, in sets of 100",
+        take: Take::Node(take_in),
     },
 ];
 
@@ -107,13 +148,12 @@ fn us(begin: Instant) -> f64 {
 }
 
 impl Grown {
-    fn on(world: World, fixture: Fixture) -> Self {
+    fn on(world: World, fixture: &Fixture) -> Self {
         Self {
-            records: fixture.facts.blocks * fixture::PER_BLOCK as u64,
             world,
             mix: Mix::from(fixture.facts.made.clone()),
             chance: ChaCha8Rng::seed_from_u64(fixture.facts.blocks),
-            facts: fixture.facts,
+            facts: fixture.facts.clone(),
         }
     }
 
@@ -226,97 +266,198 @@ fn undo(grown: &mut Grown) -> f64 {
     median(blocks.into_iter())
 }
 
-/// A point: records and microseconds.
-type Point = (f64, f64);
+/// Ids of so many records, as good as any.
+fn ids(records: u64) -> Vec<TxId> {
+    let id = |number: u64| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        TxId(id)
+    };
+    (0..records).map(id).collect()
+}
+
+fn merkle_root(records: u64) -> f64 {
+    let ids = ids(records);
+    let rounds = (0..FEW).map(|_| {
+        let begin = Instant::now();
+        black_box(merkle::root(&ids));
+        us(begin) / records as f64
+    });
+    let rounds: Vec<f64> = rounds.collect();
+    median(rounds.into_iter())
+}
+
+fn full_digest(records: u64) -> f64 {
+    let header = Header {
+        version: 2,
+        transaction_count: u16::try_from(records).unwrap_or(u16::MAX),
+        number: records,
+        previous_block: BlockDigest::default(),
+        merkle_root: merkle::root(&ids(records)),
+        timestamp: records,
+        difficulty: Compact::ONE,
+        nonce: records,
+    };
+    let mut memory = memory();
+    let _ = digest(&DigestParams::REFERENCE, &header.pack(), &mut memory);
+    let rounds = (0..FEW).map(|_| {
+        let begin = Instant::now();
+        black_box(digest(
+            &DigestParams::REFERENCE,
+            &header.pack(),
+            &mut memory,
+        ));
+        us(begin)
+    });
+    let rounds: Vec<f64> = rounds.collect();
+    median(rounds.into_iter())
+}
+
+fn take_in(context: &Context, service: &Service) -> f64 {
+    let mut sets = Sets::new();
+    issues::prepare(context, service, &sets);
+    let rounds = (0..ROUNDS).map(|_| {
+        let sets = sets.take(SETS);
+        let list = sets.iter().map(|set| service.request("issues", &[set]));
+        let seen = ask_all(context, service, &[list.collect()]);
+        1e6 / (seen.rate * OF_SET)
+    });
+    let rounds: Vec<f64> = rounds.collect();
+    median(rounds.into_iter())
+}
+
+/// How often this process has read from a file, whether that lay in memory or not.
+fn reads() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("syscr: "));
+    line.and_then(|number| number.parse().ok())
+        .unwrap_or_default()
+}
+
+/// All curves of so many records.
+fn take(context: &Context, records: u64, curves: &mut BTreeMap<&str, Lines>) {
+    let fixture = Fixture::of(records);
+    let (_folder, path) = fixture.copy();
+    let count = (fixture.facts.blocks * fixture::PER_BLOCK as u64) as f64;
+    let told = |what: &str, cost: f64| {
+        eprintln!("{what}, {records} records: {cost:.2} us");
+        (count, cost)
+    };
+    let holds_all = holds_all(&fixture.facts);
+    for (cache, is_all) in [(CACHE_BYTES, false), (holds_all, true)] {
+        let store = Store::open(&path, cache).expect("a store").store;
+        assert!(!is_all || store.is_whole());
+        let mut grown = Grown::on(World::load(store), &fixture);
+        for curve in CURVES {
+            if let Take::Chain(take) = curve.take {
+                let lines = curves.entry(curve.name).or_default();
+                let before = reads();
+                let cost = take(&mut grown);
+                let reads = reads() - before;
+                if is_all {
+                    let what = format!("{} with all in the cache", curve.name);
+                    lines.all_cached.push(told(&what, cost));
+                } else {
+                    lines.reads.push(reads);
+                    let what = format!("{}, {reads} reads", curve.name);
+                    lines.node.push(told(&what, cost));
+                }
+            }
+        }
+    }
+    let node = Node::on_store(context, ROOM, &path);
+    for curve in CURVES {
+        let cost = match curve.take {
+            Take::Number(take) => take(records),
+            Take::Node(take) => take(context, &node.service),
+            Take::Chain(_) => continue,
+        };
+        let point = told(curve.name, cost);
+        curves.entry(curve.name).or_default().node.push(point);
+    }
+}
+
+/// Bytes of a cache that holds all: some times more than the entries have, since what is counted is what
+/// lies on the disk.
+fn holds_all(facts: &Facts) -> u64 {
+    (facts.raw * 4).max(CACHE_BYTES)
+}
+
+/// One curve at one size with all in the cache, for a tool that counts instructions, told to count in
+/// the curve's function only.
+pub fn part(arguments: &[String]) {
+    let [name, records] = arguments else {
+        panic!("the name of a curve, and a number of records")
+    };
+    let fixture = Fixture::of(records.parse().expect("a number"));
+    let (_folder, path) = fixture.copy();
+    let store = Store::open(&path, holds_all(&fixture.facts)).expect("a store");
+    assert!(store.store.is_whole());
+    let mut grown = Grown::on(World::load(store.store), &fixture);
+    let curve = CURVES.iter().find(|curve| curve.name == name);
+    match curve.map(|curve| &curve.take) {
+        Some(Take::Chain(take)) => println!("{:.2} us", take(&mut grown)),
+        _ => panic!("{name}: no curve of a chain"),
+    }
+    println!("{} of them", ROUNDS * LOOKS);
+}
+
+/// The row of a line.
+fn row(name: &str, what: &str, points: &[Point]) -> Option<Row> {
+    let (first, last) = (points.first()?, points.last()?);
+    let told: Vec<String> = points
+        .iter()
+        .map(|(records, cost)| format!("{records:.0}: {cost:.2}"))
+        .collect();
+    let pair = (last.1, picture::logarithmic(*first, last.0));
+    let floor = "n log n in all, from the first point";
+    let row = Row::of_pairs(&format!("growth, {what}"), "us", floor, &[pair]);
+    Some(row.reach(Reach::AtMost(1.0)).parameters(format!(
+        "by records: {}; growth-{name}.svg",
+        told.join(", ")
+    )))
+}
 
 /// The measure.
 pub fn run(table: &mut Table) {
-    let mut curves: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    let context = &Context::new().expect("CURVE");
+    let mut curves: BTreeMap<&str, Lines> = BTreeMap::new();
     let sizes = std::iter::successors(Some(LEAST), |records| Some(records * 10));
     for records in sizes.take_while(|records| *records <= fixture::records()) {
-        let fixture = Fixture::of(records);
-        let (_folder, path) = fixture.copy();
-        let opened = Store::open(&path, CACHE_BYTES).expect("a store");
-        let mut grown = Grown::on(World::load(opened.store), fixture);
-        for curve in CURVES {
-            let cost = (curve.take)(&mut grown);
-            eprintln!("{}, {records} records: {cost:.2} us", curve.name);
-            let points = curves.entry(curve.name).or_default();
-            points.push((grown.records as f64, cost));
-        }
+        take(context, records, &mut curves);
     }
-    for curve in CURVES {
-        let points = &curves[curve.name];
-        draw(curve, points).expect("a picture");
-        let (Some(first), Some(last)) = (points.first(), points.last()) else {
+    let mut all: Vec<(&str, &str, &str)> = CURVES
+        .iter()
+        .map(|curve| (curve.name, curve.what, "records in the store"))
+        .collect();
+    let (name, what) = (
+        "take-in-pending",
+        "an issue handed in and acknowledged, by what is pending",
+    );
+    let pending = issues::growth().into_iter();
+    curves.entry(name).or_default().node = pending
+        .map(|(records, seconds)| (records, seconds * 1e6))
+        .collect();
+    all.push((name, what, "records pending"));
+    for (name, what, across) in all {
+        let Some(lines) = curves.get(name) else {
             continue;
         };
-        let bound = logarithmic(*first, last.0);
-        let told: Vec<String> = points
-            .iter()
-            .map(|(records, cost)| format!("{records:.0}: {cost:.2}"))
-            .collect();
-        table.row(
-            Row::of_pairs(
-                &format!("growth, {}", curve.what),
-                "us",
-                "n log n in all, from the first point",
-                &[(last.1, bound)],
-            )
-            .reach(Reach::AtMost(1.0))
-            .parameters(format!(
-                "by records: {}; growth-{}.svg",
-                told.join(", "),
-                curve.name
-            )),
-        );
+        picture::draw(name, what, across, lines).expect("a picture");
+        if let Some(mut row) = row(name, what, &lines.node) {
+            if !lines.reads.is_empty() {
+                let reads: Vec<String> = lines.reads.iter().map(u64::to_string).collect();
+                let more = format!("; reads from the file meanwhile: {}", reads.join(", "));
+                row.parameters.push_str(&more);
+            }
+            table.row(row);
+        }
+        let what = format!("{what}, with a cache that holds all");
+        if let Some(row) = row(name, &what, &lines.all_cached) {
+            table.row(row);
+        }
     }
     let mut text = serde_json::to_string_pretty(&curves).expect("it is text");
     text.push('\n');
     std::fs::write(folder().join("growth.json"), text).expect("the disk takes it");
-}
-
-/// What something costs at so many records that costs n log n in all, seen from a point.
-fn logarithmic((records, cost): Point, at: f64) -> f64 {
-    cost * at.ln() / records.ln()
-}
-
-fn draw(curve: &Curve, points: &[Point]) -> Result<(), Box<dyn std::error::Error>> {
-    std::fs::create_dir_all(folder())?;
-    let path = folder().join(format!("growth-{}.svg", curve.name));
-    let first = *points.first().ok_or("no point")?;
-    let last = points.last().ok_or("no point")?.0 * 1.5;
-    let costs = points.iter().map(|point| point.1);
-    let (low, high) = (
-        costs.clone().fold(f64::MAX, f64::min),
-        costs.fold(0.0, f64::max),
-    );
-    let area = SVGBackend::new(&path, (800, 500)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(curve.what, ("sans-serif", 18))
-        .margin(16)
-        .x_label_area_size(45)
-        .y_label_area_size(70)
-        .build_cartesian_2d(
-            (first.0 / 1.5..last).log_scale(),
-            (low / 3.0..high * 3.0).log_scale(),
-        )?;
-    chart
-        .configure_mesh()
-        .x_desc("records in the store")
-        .y_desc("microseconds; grey: n log n in all")
-        .draw()?;
-    let bound = points
-        .iter()
-        .map(|point| (point.0, logarithmic(first, point.0)));
-    chart.draw_series(LineSeries::new(bound, RGBColor(160, 160, 160)))?;
-    chart.draw_series(LineSeries::new(points.iter().copied(), BLUE))?;
-    chart.draw_series(
-        points
-            .iter()
-            .map(|point| Circle::new(*point, 4, BLUE.filled())),
-    )?;
-    area.present()?;
-    Ok(())
 }

@@ -1,6 +1,9 @@
 //! What is measured, one file a measure: `make bench` runs them all, `make bench ONLY="digest block"`
-//! some. Each hands its rows to the one [`table`]. A measure may start this program anew for a part
-//! that wants a process of its own.
+//! some. Each hands its rows to the one [`table`] and tells how long it took. A measure may start this
+//! program anew for a part that wants a process of its own.
+//!
+//! `RECORDS=…` has stores of fewer records than a million, `REFERENCE_BIN=…` names the folder with the
+//! reference's programs.
 
 mod bare;
 mod block;
@@ -13,6 +16,8 @@ mod layouts;
 mod lookup;
 mod mempool;
 mod mix;
+mod old_digest;
+mod picture;
 mod process;
 mod reference;
 mod requests;
@@ -24,6 +29,8 @@ mod sync;
 mod table;
 mod title;
 mod world;
+
+use std::time::Instant;
 
 use table::Table;
 
@@ -39,6 +46,7 @@ const MEASURES: &[Measure] = &[
     ("size", size::run),
     ("start", start::run),
     ("growth", growth::run),
+    ("old-digest", old_digest::run),
     ("requests", requests::run),
     ("issues", issues::run),
     ("intake-growth", issues::run_growth),
@@ -52,6 +60,7 @@ type Part = (&'static str, fn(&[String]));
 
 /// All of them.
 const PARTS: &[Part] = &[
+    ("curve", growth::part),
     ("echo", echo::part),
     ("layouts", layouts::part),
     ("libargon2", rival::part),
@@ -78,11 +87,15 @@ fn main() {
         std::process::exit(2);
     }
     let mut table = Table::default();
+    let all = Instant::now();
     for (name, run) in MEASURES {
         if words.is_empty() || words.iter().any(|word| word == name) {
             eprintln!("== {name}");
+            let begin = Instant::now();
             run(&mut table);
+            eprintln!("== {name} took {:.0} s", begin.elapsed().as_secs_f64());
         }
     }
+    eprintln!("== all took {:.0} s", all.elapsed().as_secs_f64());
     table.finish();
 }

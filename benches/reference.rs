@@ -22,8 +22,8 @@ mod theirs;
 
 /// Blocks that anybody may fetch.
 const CHAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/local.blocks");
-/// As many of them as it is to have: each costs a digest of every peer.
-const BLOCKS: usize = 1;
+/// As many of them there are, above genesis.
+pub const BLOCKS: usize = 25;
 /// Peers that it wants.
 const PEERS: usize = 3;
 
@@ -55,11 +55,11 @@ fn quiet(mut command: Command, directory: &Path) -> Child {
         .expect("a process")
 }
 
-/// The first of the saved blocks, each behind its length.
-fn first_blocks() -> Vec<u8> {
+/// The first of the saved blocks, so many, each behind its length.
+pub fn first_blocks(count: usize) -> Vec<u8> {
     let bytes = std::fs::read(CHAIN).expect("saved blocks");
     let mut end = 0;
-    for _ in 0..BLOCKS {
+    for _ in 0..count {
         let length = bytes[end..].first_chunk().expect("a length");
         end += 8 + usize::try_from(u64::from_be_bytes(*length)).expect("a length");
     }
@@ -67,9 +67,15 @@ fn first_blocks() -> Vec<u8> {
 }
 
 impl Reference {
-    /// Starts it and waits for mode Normal, which takes it a minute; nothing where its programs are not
-    /// here.
+    /// Starts it with one block and waits for mode Normal, which takes it a minute; nothing where its
+    /// programs are not here.
     pub fn start(context: &Context) -> Option<Self> {
+        Self::with_blocks(context, 1)
+    }
+
+    /// The same with the first of the saved blocks, so many: each costs a digest of every peer, and half
+    /// a second of its own.
+    pub fn with_blocks(context: &Context, blocks: usize) -> Option<Self> {
         std::env::var_os("REFERENCE_BIN")?;
         let folder = tempfile::tempdir().expect("a folder");
         let mut ports = Ports::default();
@@ -82,7 +88,7 @@ impl Reference {
         for peer in &peers {
             make::write_node(peer, &[], "local", 1).expect("a folder");
             let chain = peer.directory.join("blocks");
-            std::fs::write(&chain, first_blocks()).expect("a file");
+            std::fs::write(&chain, first_blocks(blocks)).expect("a file");
             let load = program(peer).arg("load-blocks").arg(chain).output();
             assert!(load.expect("a process").status.success(), "load-blocks");
             let mut start = program(peer);

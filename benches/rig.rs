@@ -1,8 +1,8 @@
-//! One node as a process of its own, on `devnet`, that knows nobody and is in mode Normal at once; and
+//! One node as a process of its own that knows nobody and is in mode Normal at once; and
 //! clients that ask a peer service, whoever's it is. Nothing here is a measure.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use bitmarkd::shell::store::{CACHE_BYTES, Store};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
 
+use crate::fixture;
 use crate::process::{PATIENCE, program};
-use crate::table::{median, quantile};
+use crate::reference::first_blocks;
+use crate::table::quantile;
 use crate::world::World;
 
 /// Where a peer service is, and for which chain it speaks.
@@ -112,15 +114,6 @@ pub fn ask_all(context: &Context, service: &Service, lists: &[Vec<Frames>]) -> S
     })
 }
 
-/// The middle of the rates, and of the times.
-pub fn middle(seen: &[Seen]) -> Seen {
-    Seen {
-        rate: median(seen.iter().map(|one| one.rate)),
-        p99: median(seen.iter().map(|one| one.p99)),
-        processor: median(seen.iter().map(|one| one.processor)),
-    }
-}
-
 /// Resident memory of a process in MiB.
 pub fn resident(process: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
@@ -164,19 +157,51 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// Starts one on a chain that is made first, with these lines more in its configuration, and waits
-    /// until it is in mode Normal.
+    /// Starts one on `devnet`, on a chain that is made first, with these lines more in its configuration,
+    /// and waits until it is in mode Normal.
     pub fn start(context: &Context, more: &str, make_chain: impl FnOnce(&mut World)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        Self::prepared(context, folder, "devnet", more, |plan| {
+            make_world(&store_of(plan, "devnet"), make_chain);
+        })
+    }
+
+    /// The same on a store of `devnet` that is there, which is moved into the node's folder and goes with
+    /// it; both are on the same disk.
+    pub fn on_store(context: &Context, more: &str, store: &Path) -> Self {
+        let folder = fixture::scratch();
+        Self::prepared(context, folder, "devnet", more, |plan| {
+            std::fs::rename(store, store_of(plan, "devnet")).expect("it is moved");
+        })
+    }
+
+    /// The same on `local` with the first of the saved blocks, so many, loaded by `load-blocks`.
+    pub fn of_saved_blocks(context: &Context, blocks: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::prepared(context, folder, "local", "", |plan| {
+            let file = plan.directory.join("blocks");
+            std::fs::write(&file, first_blocks(blocks)).expect("a file");
+            let load = program(plan).arg("load-blocks").arg(file).status();
+            assert!(load.expect("a process").success(), "load-blocks");
+        })
+    }
+
+    fn prepared(
+        context: &Context,
+        folder: tempfile::TempDir,
+        chain: &'static str,
+        more: &str,
+        prepare: impl FnOnce(&Plan),
+    ) -> Self {
         let mut ports = Ports::default();
         let plan = Plan::new(folder.path(), "n1", &mut ports).expect("ports");
-        make::write_node(&plan, &[], "devnet", 1).expect("a folder");
+        make::write_node(&plan, &[], chain, 1).expect("a folder");
         ports.release();
         let path = plan.directory.join("bitmarkd.toml");
         let text = std::fs::read_to_string(&path).expect("a configuration");
         let text = format!("{text}minimum_upstreams = 0\n{more}");
         std::fs::write(&path, text).expect("a configuration");
-        make_world(&plan.directory, make_chain);
+        prepare(&plan);
         let child = program(&plan)
             .arg("start")
             .stderr(Stdio::null())
@@ -186,22 +211,28 @@ impl Node {
         let service = Service {
             key: plan.key(),
             address: address.parse().expect("an address"),
-            chain: "devnet",
+            chain,
             process: child.id(),
         };
-        service.wait_normal(context);
-        Self {
+        let node = Self {
             child,
             _folder: folder,
             service,
-        }
+        };
+        node.service.wait_normal(context);
+        node
     }
 }
 
-fn make_world(directory: &Path, make_chain: impl FnOnce(&mut World)) {
-    let data = directory.join("data");
+/// Where a node has its store.
+fn store_of(plan: &Plan, chain: &str) -> PathBuf {
+    let data = plan.directory.join("data");
     std::fs::create_dir_all(&data).expect("a folder");
-    let store = Store::open(&data.join("devnet.sled"), CACHE_BYTES).expect("a store");
+    data.join(format!("{chain}.sled"))
+}
+
+fn make_world(path: &Path, make_chain: impl FnOnce(&mut World)) {
+    let store = Store::open(path, CACHE_BYTES).expect("a store");
     let mut world = World::new(store.store);
     make_chain(&mut world);
     world.store.flush().expect("the disk takes it");

@@ -12,8 +12,10 @@ pub fn run(table: &mut Table) {
     let bare = fixture.facts.sizes.1 as f64 / 1e6;
     let raw = fixture.facts.raw as f64 / 1e6;
     let parameters = format!(
-        "{} blocks, {records} records, {} entries",
-        fixture.facts.blocks, fixture.facts.entries
+        "{} blocks, {records} records, {} entries, written with a cache of {} MiB",
+        fixture.facts.blocks,
+        fixture.facts.entries,
+        fixture::BUILD_CACHE >> 20
     );
     table.row(
         Row::of_pairs(

@@ -11,6 +11,7 @@ use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
 use bitmarkd::core::keys::PrivateKey;
 use bitmarkd::core::ledger::{Applied, Ledger};
 use bitmarkd::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use bitmarkd::core::state::{Batch, MemoryStore, View};
 use bitmarkd::shell::signatures::Cores;
 use bitmarkd::shell::store::Store;
 
@@ -24,10 +25,28 @@ pub fn signed(mut record: Record, key: &PrivateKey) -> Vec<u8> {
     sign(&mut record, key).expect("it is signed")
 }
 
+/// What can be read and takes batches.
+pub trait Keep: View {
+    /// Takes all of a batch.
+    fn keep(&mut self, batch: &Batch);
+}
+
+impl Keep for Store {
+    fn keep(&mut self, batch: &Batch) {
+        self.apply(batch).expect("the disk takes it");
+    }
+}
+
+impl Keep for MemoryStore {
+    fn keep(&mut self, batch: &Batch) {
+        self.apply(batch);
+    }
+}
+
 /// The chain, its store and its one owner.
-pub struct World {
+pub struct World<S = Store> {
     /// Where it lies.
-    pub store: Store,
+    pub store: S,
     /// What of it is held in memory.
     pub ledger: Ledger,
     /// Who owns everything.
@@ -35,19 +54,19 @@ pub struct World {
     foundation: Vec<u8>,
 }
 
-impl World {
+impl<S: Keep> World<S> {
     /// A chain of no blocks.
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: S) -> Self {
         Self::on(store, Ledger::empty(&DEVNET))
     }
 
     /// The chain that a store holds.
-    pub fn load(store: Store) -> Self {
+    pub fn load(store: S) -> Self {
         let ledger = Ledger::load(&DEVNET, &store).expect("a whole store");
         Self::on(store, ledger)
     }
 
-    fn on(store: Store, mut ledger: Ledger) -> Self {
+    fn on(store: S, mut ledger: Ledger) -> Self {
         ledger.check_with(Arc::new(Cores::all()));
         let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
         let owner = key.account().expect("an account");
@@ -103,7 +122,7 @@ impl World {
             .ledger
             .apply(&self.store, &made.packed, made.digest, made.time)
             .expect("a good block");
-        self.store.apply(&applied.batch).expect("the disk takes it");
+        self.store.keep(&applied.batch);
     }
 
     /// The same of records whose signatures were checked before; tells what it changed.
@@ -119,7 +138,7 @@ impl World {
                 &|_, _, _| true,
             )
             .expect("a good block");
-        self.store.apply(&applied.batch).expect("the disk takes it");
+        self.store.keep(&applied.batch);
         applied
     }
 

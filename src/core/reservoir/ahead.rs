@@ -219,23 +219,10 @@ impl Reservoir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::AssetId;
-    use crate::core::keys::PrivateKey;
-    use crate::core::record::sign;
+    use crate::core::record::samples::{self, issue_record};
 
     fn issue(nonce: u64) -> (BitmarkIssue, Vec<u8>) {
-        let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
-        let mut record = Record::BitmarkIssue(BitmarkIssue {
-            asset_id: AssetId::of(b"print"),
-            owner: key.account().unwrap(),
-            nonce,
-            signature: Vec::new(),
-        });
-        let packed = sign(&mut record, &key).unwrap();
-        let Record::BitmarkIssue(issue) = record else {
-            panic!("it is an issue");
-        };
-        (issue, packed)
+        (issue_record("print", nonce), samples::issue("print", nonce))
     }
 
     fn all_parts(work: &ToCheck) {
