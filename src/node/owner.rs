@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 
 use super::checking::{Checkers, Job};
 use super::performer::{Performer, Room};
+use super::queue::Receiver;
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
