@@ -6,7 +6,8 @@ use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::due::Due;
 use super::error::Refusal;
-use super::set::{Kind, Member, Set, Verification};
+use super::members::{Member, Members};
+use super::set::{Kind, Set, Verification};
 use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
 use crate::core::id::{PayId, PayNonce, TxId};
@@ -46,7 +47,8 @@ impl Reservoir {
         if issues.is_empty() {
             return Err(Refusal::MissingParameters);
         }
-        let mut members = Vec::with_capacity(issues.len());
+        let mut ids = Vec::with_capacity(issues.len());
+        let mut all_packed = Vec::with_capacity(issues.len());
         let mut owners = BTreeSet::new();
         let mut seen = false;
         for issue in issues {
@@ -66,21 +68,26 @@ impl Reservoir {
                 None => {}
             }
             owners.insert(owner);
-            members.push(Member {
-                id,
-                packed: packed.into(),
-                asset: Some(asset),
-                confirmed: false,
-            });
+            all_packed.push(packed);
+            ids.push((id, asset));
         }
-        let packed = || members.iter().map(|member| &*member.packed);
-        let pay_id = PayId::of(packed());
+        let members: Members = ids
+            .iter()
+            .zip(&all_packed)
+            .map(|((id, asset), packed)| Member {
+                id: *id,
+                packed,
+                asset: Some(*asset),
+                confirmed: false,
+            })
+            .collect();
+        let pay_id = PayId::of([members.bytes()]);
         let mut stored = IssuesStored {
             pay_id,
             pay_nonce: confirmed.pay_nonce(),
             target: confirmed.issue_target(members.len()),
-            tx_ids: members.iter().map(|member| member.id).collect(),
-            packed: packed().map(<[u8]>::to_vec).collect(),
+            tx_ids: ids.into_iter().map(|(id, _)| id).collect(),
+            packed: all_packed,
             payments: None,
             duplicate: self.pools.sets.contains_key(&pay_id),
         };
