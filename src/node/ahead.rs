@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 
+use super::queue::Receiver;
 use crate::core::engine::{Engine, Input};
 use crate::core::reservoir::ToCheck;
 use crate::core::state::View;

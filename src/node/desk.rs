@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::queue::Sender;
 use crate::core::engine::Input;
 
 /// Questions that wait.
@@ -105,10 +105,9 @@ impl<A> Desk<A> {
 
 #[cfg(test)]
 mod tests {
-    use crossbeam_channel::bounded;
-
     use super::*;
     use crate::core::explore::Question;
+    use crate::node::queue::bounded;
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender};
 
-use super::Shown;
+use super::{Shown, queue};
 use crate::core::PROTOCOL_VERSION;
 use crate::core::chain::Chain;
 use crate::core::engine::{Input, source_of};
@@ -41,8 +41,8 @@ type Asking = (Ticket, Request);
 pub struct Parts {
     pub chain: &'static Chain,
     pub shown: Arc<Shown>,
-    pub inputs: Sender<Input>,
-    pub readers: Sender<Asking>,
+    pub inputs: queue::Sender<Input>,
+    pub readers: queue::Sender<Asking>,
     pub answers: Receiver<Answer>,
     pub access: Access,
     pub requests: Requests,
@@ -54,7 +54,7 @@ pub struct PeerService {
     chain: &'static Chain,
     shown: Arc<Shown>,
     order: ReplyOrder,
-    inputs: Sender<Input>,
+    inputs: queue::Sender<Input>,
     /// What waits for the owner, and what waits for the readers.
     for_owner: Lane<Input>,
     for_readers: Lane<Request>,
@@ -64,7 +64,7 @@ pub struct PeerService {
     keeping: BTreeMap<Ticket, (Key, u64)>,
     kept: Kept,
     requests: Requests,
-    readers: Sender<Asking>,
+    readers: queue::Sender<Asking>,
     answers: Receiver<Answer>,
     leaving: VecDeque<(usize, Frames)>,
     access: Access,
@@ -258,7 +258,7 @@ impl Service for PeerService {
 /// The thread that answers questions about blocks from the store.
 #[derive(Debug)]
 pub struct Readers {
-    queue: Option<Sender<Asking>>,
+    queue: Option<queue::Sender<Asking>>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -272,7 +272,7 @@ impl Readers {
         answer: Sender<Answer>,
         waker: Waker,
     ) -> std::io::Result<Self> {
-        let (queue, questions) = bounded::<Asking>(room);
+        let (queue, questions) = queue::bounded::<Asking>(room);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -302,8 +302,8 @@ impl Readers {
     }
 
     /// Where questions go.
-    pub fn queue(&self) -> Sender<Asking> {
-        self.queue.clone().unwrap_or_else(|| bounded(0).0)
+    pub fn queue(&self) -> queue::Sender<Asking> {
+        self.queue.clone().unwrap_or_else(|| queue::bounded(0).0)
     }
 }
 

@@ -24,6 +24,7 @@ mod operator;
 mod owner;
 mod payment;
 mod performer;
+mod queue;
 mod setup;
 mod snapshot;
 mod storage;
@@ -208,7 +209,7 @@ impl Node {
         let stop = Arc::new(AtomicBool::new(false));
         let shown = Arc::new(Shown::default());
         shown.set(engine.status());
-        let (inputs, queue) = bounded(OWNER_QUEUE);
+        let (inputs, queue) = queue::bounded(OWNER_QUEUE);
         let (tell_fatal, fatal) = bounded(1);
 
         // The publisher and everything that goes out.

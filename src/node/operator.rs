@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::{Value, json};
 
+use super::queue;
 use super::snapshot::Taking;
 use crate::core::chain::Chain;
 use crate::core::engine::Input;
@@ -26,7 +27,7 @@ type Waiting = BTreeMap<u64, Sender<Result<Value, String>>>;
 /// Asks the engine and waits for its answers. Clones share it.
 #[derive(Clone)]
 pub struct Operator {
-    inputs: Sender<Input>,
+    inputs: queue::Sender<Input>,
     logs: Option<Arc<Log>>,
     waiting: Arc<Mutex<Waiting>>,
     next: Arc<AtomicU64>,
@@ -38,7 +39,7 @@ pub struct Operator {
 impl Operator {
     /// Nothing is asked yet.
     pub fn new(
-        inputs: Sender<Input>,
+        inputs: queue::Sender<Input>,
         logs: Option<Log>,
         chain: &'static Chain,
         store: Store,

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::SendTimeoutError;
 
+use super::queue;
 use crate::core::chain::Chain;
 use crate::core::currency::Currency;
 use crate::core::engine::Input;
@@ -41,7 +42,7 @@ impl Watchers {
         config: &Config,
         chain: &Chain,
         context: &zmq::Context,
-        inputs: &Sender<Input>,
+        inputs: &queue::Sender<Input>,
     ) -> anyhow::Result<Self> {
         let payment = &config.payment;
         let mut watchers = Self::default();
@@ -77,7 +78,7 @@ impl Watchers {
     }
 
     /// Into the engine's queue; while that is full a watcher waits, and its daemon with it.
-    fn sink(&self, inputs: &Sender<Input>) -> Sink {
+    fn sink(&self, inputs: &queue::Sender<Input>) -> Sink {
         let (inputs, stop) = (inputs.clone(), Arc::clone(&self.stop));
         Box::new(move |payment| {
             let mut input = Input::Paid(payment);

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use super::clients::Desks;
 use super::listener::Answer;
 use super::operator::Operator;
+use super::queue;
 use crate::core::chain::Chain;
 use crate::core::engine::{Effect, Input};
 use crate::core::listener::request;
@@ -32,7 +33,7 @@ pub struct Performer {
     pub(super) access: Access,
     pub(super) workers: Arc<DigestWorkers>,
     pub(super) background: Arc<DigestWorkers>,
-    pub(super) inputs: Sender<Input>,
+    pub(super) inputs: queue::Sender<Input>,
     pub(super) fatal: Sender<String>,
     /// Where subscribers are connected.
     pub(super) publishing: Vec<SocketAddr>,
@@ -137,7 +138,7 @@ impl Room {
 
 /// What the outgoing sockets tell, as inputs. What publishers say takes half of the queue at most,
 /// and [`PUBLISHED_BYTES`], so that requests and replies always have room.
-pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>, room: &Room) {
+pub fn told(chain: &Chain, news: News, inputs: &queue::Sender<Input>, room: &Room) {
     match news {
         News::Received(id, frames) => {
             // Request sockets give replies, subscriptions messages: a reply never begins with the
@@ -148,7 +149,7 @@ pub fn told(chain: &Chain, news: News, inputs: &Sender<Input>, room: &Room) {
             if is_message {
                 let news = request::published(chain, frames);
                 let bytes = news.as_ref().map_or(0, request::News::size);
-                let half = inputs.capacity().unwrap_or(usize::MAX) / 2;
+                let half = inputs.capacity() / 2;
                 if inputs.len() < half && room.take(bytes) {
                     let input =
                         news.map_or(Input::PublishedOther(id), |news| Input::Published(id, news));

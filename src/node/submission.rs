@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
+use super::queue;
 use crate::core::engine::Input;
 use crate::core::keys::PeerPublicKey;
 use crate::core::listener::{Connection, Envelope, ReplyOrder, Ticket};
@@ -19,7 +20,7 @@ use crate::shell::zmq::{Access, Frames};
 /// The service.
 pub struct SubmissionService {
     order: ReplyOrder,
-    inputs: Sender<Input>,
+    inputs: queue::Sender<Input>,
     answers: Receiver<(u64, String)>,
     leaving: VecDeque<(usize, Frames)>,
     open: BTreeMap<u64, (Ticket, Option<[u8; 32]>)>,
@@ -30,7 +31,7 @@ pub struct SubmissionService {
 impl SubmissionService {
     /// A service that has answered nothing yet.
     pub fn new(
-        inputs: Sender<Input>,
+        inputs: queue::Sender<Input>,
         answers: Receiver<(u64, String)>,
         access: Access,
         stop: Arc<AtomicBool>,

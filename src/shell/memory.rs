@@ -6,6 +6,7 @@
 //! Peers connect again by themselves. It never closes files, pipes or sockets of this machine.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use nix::sys::socket::{self, Shutdown, SockaddrIn, SockaddrIn6, SockaddrStorage};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -20,6 +21,78 @@ pub fn resident() -> Option<u64> {
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     pages.checked_mul(page)
 }
+
+/// Gives back what the start has left: free pieces of the heap, and the pages of the program and of its
+/// libraries, most of which only the start needs. A page of them that is needed again is mapped again
+/// from the system's cache of files. Tells how many bytes of programs were let go of.
+pub fn give_back() -> usize {
+    trim();
+    let text = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let own = std::env::current_exe().unwrap_or_default();
+    programs(&text, &own.to_string_lossy())
+        .into_iter()
+        .filter(let_go)
+        .map(|mapping| mapping.len())
+        .sum()
+}
+
+/// Addresses of mappings of this program and of libraries that say what their files say and cannot be
+/// written to: in `/proc/self/smaps` they are private, not writable, and have no page of their own.
+fn programs(smaps: &str, own: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut open = None;
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(first), Some(second)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if first == "Anonymous:" {
+            found.extend(open.take().filter(|_| second == "0"));
+        } else if let Some((begin, end)) = first.split_once('-') {
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            let path = words.nth(3).unwrap_or_default();
+            let is_private = matches!(second, "r-xp" | "r--p");
+            let is_program = path == own || path.contains(".so");
+            open = address(begin)
+                .zip(address(end))
+                .filter(|(begin, end)| is_private && is_program && begin < end)
+                .map(|(begin, end)| begin..end);
+        }
+    }
+    found
+}
+
+/// Lets go of the pages of such a mapping.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the system has no safe way to be told")]
+fn let_go(mapping: &Range<usize>) -> bool {
+    let address = std::ptr::with_exposed_provenance_mut(mapping.start);
+    // SAFETY: nothing in it is other than in its file, whose pages come back when they are looked at;
+    // programs and libraries stay mapped as long as the process lives.
+    unsafe { libc::madvise(address, mapping.len(), libc::MADV_DONTNEED) == 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn let_go(_: &Range<usize>) -> bool {
+    false
+}
+
+/// Gives free pieces of the heap back to the system, where its allocator can.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(
+    unsafe_code,
+    reason = "a function of the C library without arguments to get wrong"
+)]
+pub fn trim() {
+    // SAFETY: it may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// See above.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub const fn trim() {}
 
 /// The open descriptors of the process.
 fn descriptors() -> impl Iterator<Item = i32> {
@@ -103,6 +176,46 @@ mod tests {
     #[test]
     fn a_process_knows_its_size() {
         assert!(resident().is_some_and(|bytes| bytes > MIB / 4));
+    }
+
+    #[test]
+    fn only_what_is_as_in_the_file_of_a_program_or_library_is_let_go_of() {
+        let mapping = |head: &str, own: u32| format!("{head}\nRss: 64 kB\nAnonymous: {own} kB\n");
+        let smaps = [
+            mapping("1000-2000 r--p 00000000 fe:00 7 /usr/bin/bitmarkd", 0),
+            mapping("2000-5000 r-xp 00001000 fe:00 7 /usr/bin/bitmarkd", 0),
+            mapping("5000-6000 r--p 00004000 fe:00 7 /usr/bin/bitmarkd", 4),
+            mapping("6000-7000 rw-p 00005000 fe:00 7 /usr/bin/bitmarkd", 0),
+            mapping("7000-8000 rw-p 00000000 00:00 0 [heap]", 4),
+            mapping("8000-9000 r--p 00000000 00:00 0 ", 0),
+            mapping(
+                "9000-a000 r--p 00000000 fe:00 8 /usr/lib/libzmq.so.5.2.4",
+                0,
+            ),
+            mapping(
+                "a000-b000 r-xp 00001000 fe:00 8 /usr/lib/libzmq.so.5.2.4",
+                4,
+            ),
+            mapping(
+                "b000-c000 r--p 00002000 fe:00 8 /usr/lib/libzmq.so.5.2.4",
+                8,
+            ),
+            mapping("c000-d000 r--s 00000000 fe:00 9 /usr/lib/some.so", 0),
+            mapping("d000-e000 r-xp 00000000 00:00 0 [vdso]", 0),
+            "e000-f000 r-xp".to_owned(),
+        ];
+        let chosen = programs(&smaps.concat(), "/usr/bin/bitmarkd");
+        assert_eq!(chosen, [0x1000..0x2000, 0x2000..0x5000, 0x9000..0xa000]);
+        let nonsense = "x-y r-xp 0 0 0 /bin/sh\nAnonymous: 0 kB";
+        assert!(programs(nonsense, "/bin/sh").is_empty());
+    }
+
+    #[test]
+    fn a_process_goes_on_after_it_has_given_back_what_it_can() {
+        let page = rustix::param::page_size();
+        let bytes = give_back();
+        assert!(bytes >= page && bytes.is_multiple_of(page), "{bytes}");
+        assert!(resident().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

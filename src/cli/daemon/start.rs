@@ -40,6 +40,7 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut guard = Guard::new(limit);
     memory::raise_descriptor_limit();
+    memory::give_back();
     let mut looked = Instant::now();
     let fault = loop {
         if let Some(resident) = memory::resident()

@@ -178,9 +178,8 @@ impl Divided for ToCheck {
 fn is_here(pools: &Pools, data: &[u8], testing: bool) -> bool {
     let first = Record::unpack(data, testing).ok();
     let first = first.and_then(|(_, used)| data.get(..used)).map(TxId::of);
-    let has_first = first.is_some_and(|id| {
-        pools.members.contains_key(&id) || pools.confirmed_members.contains_key(&id)
-    });
+    let has_first =
+        first.is_some_and(|id| pools.has_member(&id) || pools.confirmed_members.contains_key(&id));
     has_first && pools.sets.contains_key(&PayId::of([data]))
 }
 

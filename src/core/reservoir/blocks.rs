@@ -8,14 +8,15 @@
 //! as may be pending. Everything else that comes back is a newcomer, and refused when there is no
 //! room.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::confirmed::Confirmed;
 use super::due::Due;
 use super::error::Refusal;
+use super::members::{Member, Members};
 use super::payments::transfer_due;
-use super::set::{CachedAsset, Kind, Member, Set, Settled};
+use super::set::{CachedAsset, Kind, Set, Settled};
 use super::{ASSET_LIFE_S, Effect, LIFE_S, Reservoir};
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::ledger;
@@ -67,7 +68,7 @@ impl Reservoir {
     /// A record is in a block: a pending set goes whole, of a verified one this record. What
     /// went without being in that block, perhaps.
     fn confirm(&mut self, id: &TxId, block: u64) -> Vec<TxId> {
-        let Some(pay_id) = self.pools.members.get(id).copied() else {
+        let Some(pay_id) = self.pools.set_of(id).map(|(pay_id, _)| pay_id) else {
             return Vec::new();
         };
         let Some(mut set) = self.pools.take_set(&pay_id) else {
@@ -76,8 +77,8 @@ impl Reservoir {
         if set.verified.is_none() {
             return set.ids();
         }
-        for member in &mut set.members {
-            member.confirmed |= member.id == *id;
+        for (member, mark) in set.members.marks() {
+            *mark |= member == id;
         }
         self.put_back(pay_id, set, block);
         Vec::new()
@@ -281,7 +282,7 @@ impl Reservoir {
         confirmed: &Confirmed<'_>,
     ) -> Result<(), StoreFault> {
         let id = record.id;
-        if self.pools.members.contains_key(&id) || confirmed.has_transaction(&id)? {
+        if self.pools.has_member(&id) || confirmed.has_transaction(&id)? {
             return Ok(());
         }
         let known = self.pools.confirmed_members.get(&id).copied();
@@ -302,8 +303,8 @@ impl Reservoir {
         if set.link().is_some_and(rival) {
             return Ok(());
         }
-        for member in &mut set.members {
-            member.confirmed &= member.id != id;
+        for (member, mark) in set.members.marks() {
+            *mark &= *member != id;
         }
         self.pools.put_set(pay_id, set);
         Ok(())
@@ -319,7 +320,7 @@ impl Reservoir {
     ) -> Result<(), StoreFault> {
         let mut member = Member {
             id: record.id,
-            packed: record.packed.as_slice().into(),
+            packed: &record.packed,
             asset: None,
             confirmed: false,
         };
@@ -342,7 +343,7 @@ impl Reservoir {
         };
         let set = Set {
             kind,
-            members: vec![member],
+            members: std::iter::once(member).collect(),
             due,
             source: None,
             deadline: self.time.saturating_add(LIFE_S),
@@ -364,27 +365,22 @@ fn rebuilt(
 ) -> Result<Option<Set>, StoreFault> {
     let mut members = Vec::with_capacity(settled.members.len());
     for id in settled.members {
-        let bytes: Arc<[u8]> = match packed.get(&id) {
-            Some(record) => record.packed.as_slice().into(),
+        let bytes = match packed.get(&id) {
+            Some(record) => Cow::Borrowed(record.packed.as_slice()),
             None => match confirmed.packed(&id)? {
-                Some(packed) => packed.into(),
+                Some(packed) => Cow::Owned(packed),
                 None => return Ok(None),
             },
         };
         members.push((id, bytes));
     }
-    let Some((kind, members)) = read_members(members, confirmed.chain().testing) else {
+    let all = members.iter().map(|(id, bytes)| (*id, &**bytes, true));
+    let Some((kind, members)) = read_members(all, confirmed.chain().testing) else {
         return Ok(None);
     };
     Ok(Some(Set {
         kind,
-        members: members
-            .into_iter()
-            .map(|member| Member {
-                confirmed: true,
-                ..member
-            })
-            .collect(),
+        members,
         due: settled.due,
         source: settled.source,
         deadline: settled.deadline,
@@ -392,15 +388,15 @@ fn rebuilt(
     }))
 }
 
-/// What packed records are as a set; nothing when they are none.
-pub(super) fn read_members(
-    packed: Vec<(TxId, Arc<[u8]>)>,
+/// What packed records are as a set, each with its mark of being confirmed; nothing when they are none.
+pub(super) fn read_members<'a>(
+    packed: impl Iterator<Item = (TxId, &'a [u8], bool)>,
     testing: bool,
-) -> Option<(Kind, Vec<Member>)> {
-    let mut members = Vec::with_capacity(packed.len());
+) -> Option<(Kind, Members)> {
+    let mut members = Vec::new();
     let mut kind = None;
-    for (id, bytes) in packed {
-        let (record, used) = Record::unpack(&bytes, testing).ok()?;
+    for (id, bytes, confirmed) in packed {
+        let (record, used) = Record::unpack(bytes, testing).ok()?;
         if used != bytes.len() {
             return None;
         }
@@ -408,7 +404,7 @@ pub(super) fn read_members(
             id,
             packed: bytes,
             asset: None,
-            confirmed: false,
+            confirmed,
         };
         match (&record, record.link(), &mut kind) {
             (Record::BitmarkIssue(issue), _, Some(Kind::Issues { owners })) => {
@@ -425,5 +421,5 @@ pub(super) fn read_members(
         }
         members.push(member);
     }
-    Some((kind?, members))
+    Some((kind?, members.into_iter().collect()))
 }

@@ -2,8 +2,6 @@
 //! section 19). What is read is checked for being what it says it is, and is nothing otherwise;
 //! what the chain says of it is not asked here.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::blocks::read_members;
@@ -205,14 +203,9 @@ pub(super) fn read_asset(id: &[u8], value: &[u8], testing: bool) -> Option<Cache
 
 pub(super) fn read_set(value: &[u8], testing: bool) -> Option<Set> {
     let stored: StoredSet = codec::decode(VERSION, value)?;
-    let packed = stored.members.iter().map(|(packed, _)| {
-        let packed: Arc<[u8]> = packed.as_slice().into();
-        (TxId::of(&packed), packed)
-    });
-    let (kind, mut members) = read_members(packed.collect(), testing)?;
-    for (member, (_, confirmed)) in members.iter_mut().zip(&stored.members) {
-        member.confirmed = *confirmed;
-    }
+    let packed = stored.members.iter();
+    let packed = packed.map(|(bytes, confirmed)| (TxId::of(bytes), bytes.as_slice(), *confirmed));
+    let (kind, members) = read_members(packed, testing)?;
     if matches!(kind, Kind::Transfer { .. }) && members.len() != 1 {
         return None;
     }

@@ -217,7 +217,7 @@ impl Reservoir {
     /// Whether all of these records are in the pools.
     fn is_here(&self, data: &[u8], testing: bool) -> bool {
         let records = split_records(data, testing).unwrap_or_default();
-        let is_here = |record: &&[u8]| self.pools.members.contains_key(&TxId::of(record));
+        let is_here = |record: &&[u8]| self.pools.has_member(&TxId::of(record));
         !records.is_empty() && records.iter().all(is_here)
     }
 

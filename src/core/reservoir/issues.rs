@@ -1,13 +1,15 @@
 //! Storing a set of issues (`proto/reservoir.md`, section 5). On any error nothing is stored.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::ahead::{Given, Message};
 use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::due::Due;
 use super::error::Refusal;
-use super::set::{Kind, Member, Set, Verification};
+use super::members::{Member, Members};
+use super::set::{Kind, Set, Verification};
 use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
 use crate::core::id::{PayId, PayNonce, TxId};
@@ -26,7 +28,7 @@ pub struct IssuesStored {
     /// The issues, in order.
     pub tx_ids: Vec<TxId>,
     /// The same, packed.
-    pub packed: Vec<Vec<u8>>,
+    pub packed: Vec<Arc<[u8]>>,
     /// What may be paid instead of a proof. A repeat is not told.
     pub payments: Option<Due>,
     /// The very set was known.
@@ -71,7 +73,8 @@ impl Reservoir {
         if issues.is_empty() {
             return Err(Refusal::MissingParameters);
         }
-        let mut members = Vec::with_capacity(issues.len());
+        let mut ids = Vec::with_capacity(issues.len());
+        let mut all_packed = Vec::with_capacity(issues.len());
         let mut owners = BTreeSet::new();
         let mut seen = false;
         let mut known = None;
@@ -99,22 +102,28 @@ impl Reservoir {
                 None => {}
             }
             owners.insert(owner);
-            members.push(Member {
-                id,
-                packed,
-                asset: Some(asset),
-                confirmed: false,
-            });
+            all_packed.push(packed);
+            ids.push((id, asset));
         }
-        let packed = || members.iter().map(|member| &*member.packed);
+        let members: Members = ids
+            .iter()
+            .zip(&all_packed)
+            .map(|((id, asset), packed)| Member {
+                id: *id,
+                packed,
+                asset: Some(*asset),
+                confirmed: false,
+            })
+            .collect();
+        let packed = || all_packed.iter().map(AsRef::as_ref);
         let pay_id =
             message.map_or_else(|| PayId::of(packed()), |message| message.pay_id(packed()));
         let mut stored = IssuesStored {
             pay_id,
             pay_nonce: confirmed.pay_nonce(),
             target: confirmed.issue_target(members.len()),
-            tx_ids: members.iter().map(|member| member.id).collect(),
-            packed: packed().map(<[u8]>::to_vec).collect(),
+            tx_ids: ids.into_iter().map(|(id, _)| id).collect(),
+            packed: all_packed,
             payments: None,
             duplicate: self.pools.sets.contains_key(&pay_id),
         };

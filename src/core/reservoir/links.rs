@@ -23,7 +23,7 @@ impl Reservoir {
             let Some(pay_id) = self.pools.links.get(&id).copied() else {
                 continue;
             };
-            if self.pools.members.contains_key(&id) {
+            if self.pools.has_member(&id) {
                 continue;
             }
             match confirmed.has_transaction(&id) {

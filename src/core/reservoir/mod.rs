@@ -29,6 +29,7 @@ mod expiry;
 pub mod file;
 mod issues;
 mod links;
+mod members;
 mod payments;
 mod peer;
 mod persist;
@@ -498,8 +499,8 @@ impl Reservoir {
             return self.cached_asset(&AssetId::of(&asset.fingerprint)) == Some(packed);
         }
         let set = self.pools.set_of(id).map(|(_, set)| set);
-        let mut members = set.into_iter().flat_map(|set| &set.members);
-        members.any(|member| member.id == *id && *member.packed == *packed)
+        let mut members = set.into_iter().flat_map(|set| set.members.iter());
+        members.any(|member| member.id == *id && member.packed == packed)
     }
 
     /// The pay id of the set that has this record.

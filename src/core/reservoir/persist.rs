@@ -243,7 +243,7 @@ impl Reservoir {
                 let testing = confirmed.chain().testing;
                 match PayId::from_bytes(id).ok().zip(read_set(value, testing)) {
                     Some((pay_id, set))
-                        if PayId::of(set.packed()) == pay_id
+                        if PayId::of([set.members.bytes()]) == pay_id
                             && set.verified.is_some() == (letter == VERIFIED) =>
                     {
                         self.load_set(pay_id, set, confirmed)?
@@ -279,11 +279,11 @@ impl Reservoir {
         let longest = self.time.saturating_add(LIFE_S);
         set.deadline = set.deadline.min(longest);
         let mut block = None;
-        for member in &mut set.members {
-            let stored = read::transaction(confirmed.view(), &member.id)?;
-            member.confirmed = stored.is_some();
+        for (id, mark) in set.members.marks() {
+            let stored = read::transaction(confirmed.view(), id)?;
+            *mark = stored.is_some();
             block = block.max(stored.map(|stored| stored.block));
-            if self.pools.members.contains_key(&member.id) {
+            if self.pools.has_member(id) {
                 return Ok(false);
             }
         }
@@ -318,7 +318,7 @@ impl Reservoir {
         loop {
             let before = unlinked.len();
             unlinked.retain(|(link, pay_id)| {
-                let kept = self.pools.members.contains_key(link);
+                let kept = self.pools.has_member(link);
                 if !kept {
                     self.pools.take_set(pay_id);
                 }

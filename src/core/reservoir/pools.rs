@@ -53,8 +53,11 @@ pub(super) struct Pools {
     pub sets: BTreeMap<PayId, Set>,
     pub orphans: BTreeMap<PayId, Orphan>,
     pub settled: BTreeMap<PayId, Settled>,
-    /// Live members of sets.
-    pub members: BTreeMap<TxId, PayId>,
+    /// Live members of sets: how the id of the record and the pay id begin. What is asked of it is
+    /// looked up in the set.
+    pub members: BTreeSet<(Beginning, Beginning)>,
+    /// How many they are.
+    pub live_records: usize,
     /// Members of sets and of settled sets that stand in a block.
     pub confirmed_members: BTreeMap<TxId, PayId>,
     /// By the last block of them.
@@ -80,21 +83,51 @@ pub(super) struct Pools {
     pub verified_changed: bool,
 }
 
+/// How an id begins: enough to tell nearly all of them apart, in a quarter of the room.
+pub(super) type Beginning = u64;
+
+fn beginning(id: &[u8]) -> Beginning {
+    id.first_chunk()
+        .copied()
+        .map_or(0, Beginning::from_be_bytes)
+}
+
+/// The pay id that begins so and goes on with this byte alone.
+fn pay_id_from(begin: Beginning, then: u8) -> PayId {
+    let mut id = [then; PayId::SIZE];
+    for (byte, first) in id.iter_mut().zip(begin.to_be_bytes()) {
+        *byte = first;
+    }
+    PayId(id)
+}
+
 impl Pools {
     pub fn sizes(&self) -> Sizes {
         Sizes {
             pending_transfer: self.links.len(),
             unverified_tx_index: self.pending_records,
             unverified_tx_entries: self.sets.len() - self.verified.len(),
-            verified_tx: self.members.len() - self.pending_records,
+            verified_tx: self.live_records - self.pending_records,
             orphan_payment: self.orphans.len(),
             assets: self.assets.len(),
         }
     }
 
     pub fn set_of(&self, id: &TxId) -> Option<(PayId, &Set)> {
-        let pay_id = *self.members.get(id)?;
-        Some((pay_id, self.sets.get(&pay_id)?))
+        let begin = beginning(&id.0);
+        let all = (begin, Beginning::MIN)..=(begin, Beginning::MAX);
+        self.members.range(all).find_map(|(_, begin)| {
+            let first = pay_id_from(*begin, 0);
+            let last = pay_id_from(*begin, u8::MAX);
+            let mut sets = self.sets.range(first..=last);
+            let found = sets.find(|(_, set)| set.members.has_live(id))?;
+            Some((*found.0, found.1))
+        })
+    }
+
+    /// Whether a record is a live member of a set.
+    pub fn has_member(&self, id: &TxId) -> bool {
+        self.set_of(id).is_some()
     }
 
     pub fn put_set(&mut self, pay_id: PayId, set: Set) {
@@ -103,9 +136,11 @@ impl Pools {
         self.dirty.insert(Key::Set(pay_id));
         let mut added = 0;
         for member in set.live() {
-            self.members.insert(member.id, pay_id);
+            self.members
+                .insert((beginning(&member.id.0), beginning(&pay_id.0)));
             added += 1;
         }
+        self.live_records += added;
         for member in set.members.iter().filter(|member| member.confirmed) {
             self.confirmed_members.insert(member.id, pay_id);
         }
@@ -142,9 +177,11 @@ impl Pools {
         self.dirty.insert(Key::Set(*pay_id));
         let mut removed = 0;
         for member in set.live() {
-            self.members.remove(&member.id);
+            self.members
+                .remove(&(beginning(&member.id.0), beginning(&pay_id.0)));
             removed += 1;
         }
+        self.live_records -= removed;
         for member in set.members.iter().filter(|member| member.confirmed) {
             self.confirmed_members.remove(&member.id);
         }

@@ -6,22 +6,12 @@ use std::sync::Arc;
 
 use super::caps::{Room, Source};
 use super::due::Due;
+use super::members::{Member, Members};
 use crate::core::currency::Currency;
 use crate::core::id::{AssetId, PayId, TxId};
 use crate::core::keys::Account;
 use crate::core::mining::proof::ClientNonce;
 use crate::core::time::UnixSeconds;
-
-/// A record of a set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    pub id: TxId,
-    pub packed: Arc<[u8]>,
-    /// The asset of an issue.
-    pub asset: Option<AssetId>,
-    /// It stands in a block already; only members of a verified set can.
-    pub confirmed: bool,
-}
 
 /// What the records of a set are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +36,7 @@ pub enum Verification {
 pub(super) struct Set {
     pub kind: Kind,
     /// In the order given; never none.
-    pub members: Vec<Member>,
+    pub members: Members,
     /// What is due for it; for issues there may be nothing.
     pub due: Option<Due>,
     pub source: Source,
@@ -58,7 +48,7 @@ pub(super) struct Set {
 
 impl Set {
     /// The members that are still to be confirmed, each once.
-    pub fn live(&self) -> impl Iterator<Item = &Member> {
+    pub fn live(&self) -> impl Iterator<Item = Member<'_>> {
         let mut seen = BTreeSet::new();
         self.members
             .iter()
@@ -78,7 +68,7 @@ impl Set {
     pub fn room(&self) -> Room {
         Room {
             records: self.live().count(),
-            bytes: self.members.iter().map(|member| member.packed.len()).sum(),
+            bytes: self.members.bytes().len(),
             assets: 0,
         }
     }
@@ -96,7 +86,7 @@ impl Set {
 
     /// Its records, joined.
     pub fn records(&self) -> Vec<u8> {
-        self.packed().collect::<Vec<_>>().concat()
+        self.members.bytes().to_vec()
     }
 
     /// The message that proves it, if it was proved.
@@ -107,10 +97,6 @@ impl Set {
             }
             _ => None,
         }
-    }
-
-    pub fn packed(&self) -> impl Iterator<Item = &[u8]> {
-        self.members.iter().map(|member| &*member.packed)
     }
 }
 

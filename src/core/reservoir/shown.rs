@@ -47,7 +47,7 @@ impl Reservoir {
         let members = set.members.iter().take(most).map(|member| ShownMember {
             id: member.id,
             asset: member.asset,
-            packed: &member.packed,
+            packed: member.packed,
             confirmed: member.confirmed,
         });
         let remaining = set.deadline.saturating_sub(self.time).min(LIFE_S);
@@ -89,8 +89,7 @@ impl Reservoir {
     #[must_use]
     pub fn waiting_record(&self, id: &TxId) -> Option<&[u8]> {
         let (_, set) = self.pools.set_of(id)?;
-        let member = set.members.iter().find(|member| member.id == *id)?;
-        Some(&member.packed)
+        Some(set.members.find(id)?.packed)
     }
 
     /// The transfer that waits and follows this transaction.
@@ -107,10 +106,10 @@ impl Reservoir {
             return Vec::new();
         }
         let sets = self.pools.sets.values().take(look);
-        sets.flat_map(|set| &set.members)
+        sets.flat_map(|set| set.members.iter())
             .filter(|member| !member.confirmed && member.asset == Some(*asset))
             .take(most)
-            .map(|member| (member.id, &*member.packed))
+            .map(|member| (member.id, member.packed))
             .collect()
     }
 

@@ -7,7 +7,8 @@ use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::due::Due;
 use super::error::Refusal;
-use super::set::{Kind, Member, Set};
+use super::members::Member;
+use super::set::{Kind, Set};
 use super::{LIFE_S, Reservoir};
 use crate::core::id::{PayId, TxId};
 use crate::core::record::Record;
@@ -75,12 +76,13 @@ impl Reservoir {
         }
         let set = Set {
             kind: Kind::Transfer { link },
-            members: vec![Member {
+            members: std::iter::once(Member {
                 id: tx_id,
-                packed: stored.packed.clone().into(),
+                packed: &stored.packed,
                 asset: None,
                 confirmed: false,
-            }],
+            })
+            .collect(),
             due: Some(stored.payments.clone()),
             source,
             deadline: self.time.saturating_add(LIFE_S),

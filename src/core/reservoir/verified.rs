@@ -52,7 +52,7 @@ impl Reservoir {
                 Fit::Now(needs) => {
                     let records = set.live().zip(needs).map(|(member, asset)| Candidate {
                         id: member.id,
-                        packed: member.packed.clone(),
+                        packed: member.packed.into(),
                         link: set.link(),
                         asset,
                     });
@@ -92,7 +92,7 @@ impl Reservoir {
                     Fit::Now(vec![AssetNeed::None])
                 }
                 Some(_) => Fit::Never,
-                None if self.pools.members.contains_key(link) => Fit::Later,
+                None if self.pools.has_member(link) => Fit::Later,
                 None => Fit::Never,
             });
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded};
+use crate::node::queue::{Sender, bounded};
 
 use super::*;
 use crate::core::engine::Effect;
