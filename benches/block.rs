@@ -23,17 +23,17 @@ const ROUNDS: usize = 9;
 const BELOW: usize = 3;
 
 /// A bare check: key, message, signature.
-type Check = ([u8; 32], Vec<u8>, Vec<u8>);
+pub type Check = ([u8; 32], Vec<u8>, Vec<u8>);
 
-/// Every check that the records need.
-fn checks(world: &World, records: &[Vec<u8>]) -> Vec<Check> {
+/// Every check that the records need; the store has what they follow.
+pub fn checks(store: &Store, records: &[Vec<u8>]) -> Vec<Check> {
     let mut all = Vec::new();
     for packed in records {
         let (record, _) = Record::unpack(packed, true).expect("a record");
         let signer = match record.link() {
             None => *record.owner(),
             Some(link) => {
-                let linked = read::owned_record(&world.store, &link, true).expect("a read");
+                let linked = read::owned_record(store, &link, true).expect("a read");
                 *linked.expect("it is stored").owner()
             }
         };
@@ -52,7 +52,7 @@ fn checks(world: &World, records: &[Vec<u8>]) -> Vec<Check> {
 }
 
 /// All of them, on all cores.
-fn check_all(checks: &[Check]) {
+pub fn check_all(checks: &[Check]) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for part in checks.chunks(checks.len().div_ceil(cores)) {
@@ -83,7 +83,7 @@ pub fn run(table: &mut Table) {
     tree.flush().expect("the disk takes it");
 
     let records = mix.block(RECORDS - 1);
-    let checks = checks(&world, &records);
+    let checks = checks(&world.store, &records);
     let block = world.make(records);
     let mut apply = Vec::new();
     let mut undo = Vec::new();

@@ -118,11 +118,23 @@ pub trait View {
     }
 }
 
+/// What changes in one pool: a value, or a removal.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// Changes that go into the store together. A later change of a key replaces an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
-    changes: BTreeMap<(Pool, Vec<u8>), Option<Vec<u8>>>,
+    /// In the order of [`Pool::ALL`]; none at all while nothing has changed.
+    pools: Vec<Changes>,
 }
+
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Batch {}
 
 impl Batch {
     /// No change at all.
@@ -131,46 +143,92 @@ impl Batch {
         Self::default()
     }
 
+    fn of(&self, pool: Pool) -> Option<&Changes> {
+        self.pools.get(pool as usize)
+    }
+
+    /// What changes in a pool, to be changed further.
+    fn of_mut(&mut self, pool: Pool) -> Option<&mut Changes> {
+        if self.pools.is_empty() {
+            self.pools.resize_with(Pool::ALL.len(), Changes::new);
+        }
+        self.pools.get_mut(pool as usize)
+    }
+
+    fn change(&mut self, pool: Pool, key: Vec<u8>, value: Option<Vec<u8>>) {
+        if let Some(changes) = self.of_mut(pool) {
+            changes.insert(key, value);
+        }
+    }
+
     /// Sets `key` to `value`.
     pub fn put(&mut self, pool: Pool, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.changes.insert((pool, key.into()), Some(value.into()));
+        self.change(pool, key.into(), Some(value.into()));
     }
 
     /// Removes `key`.
     pub fn delete(&mut self, pool: Pool, key: impl Into<Vec<u8>>) {
-        self.changes.insert((pool, key.into()), None);
+        self.change(pool, key.into(), None);
+    }
+
+    /// The same as a [`Batch::put`] (a value) or a [`Batch::delete`] (none) of each, in their order;
+    /// cheapest when the keys ascend and nothing of the pool has changed yet.
+    pub fn put_all(
+        &mut self,
+        pool: Pool,
+        all: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) {
+        if let Some(changes) = self.of_mut(pool) {
+            if changes.is_empty() {
+                *changes = all.into_iter().collect();
+            } else {
+                changes.extend(all);
+            }
+        }
     }
 
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.pools.iter().all(BTreeMap::is_empty)
     }
 
     /// The number of keys that change.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.pools.iter().map(BTreeMap::len).sum()
     }
 
     /// What the batch says about `key`: `None` nothing, `Some(None)` removed.
     #[must_use]
     pub fn change_of(&self, pool: Pool, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.changes
-            .get(&(pool, key.to_vec()))
-            .map(|value| value.as_deref())
+        let value = self.of(pool)?.get(key)?;
+        Some(value.as_deref())
     }
 
     /// Every change in the order of pool and key; `None` as value is a removal.
     pub fn iter(&self) -> impl Iterator<Item = (Pool, &[u8], Option<&[u8]>)> {
-        self.changes
-            .iter()
-            .map(|((pool, key), value)| (*pool, key.as_slice(), value.as_deref()))
+        let pools = Pool::ALL.into_iter().zip(&self.pools);
+        pools.flat_map(|(pool, changes)| {
+            changes
+                .iter()
+                .map(move |(key, value)| (pool, key.as_slice(), value.as_deref()))
+        })
     }
 
     /// Adds the changes of `later` on top of these.
     pub fn extend(&mut self, later: Self) {
-        self.changes.extend(later.changes);
+        if self.pools.is_empty() {
+            self.pools = later.pools;
+            return;
+        }
+        for (changes, later) in self.pools.iter_mut().zip(later.pools) {
+            if changes.is_empty() {
+                *changes = later;
+            } else {
+                changes.extend(later);
+            }
+        }
     }
 }
 
@@ -241,6 +299,13 @@ impl View for Overlay<'_> {
         }
     }
 
+    fn contains(&self, pool: Pool, key: &[u8]) -> Result<bool, StoreFault> {
+        match self.batch.change_of(pool, key) {
+            Some(value) => Ok(value.is_some()),
+            None => self.base.contains(pool, key),
+        }
+    }
+
     fn scan(
         &self,
         pool: Pool,
@@ -251,8 +316,9 @@ impl View for Overlay<'_> {
         let start = prefix.max(from).to_vec();
         let mut merged = BTreeMap::new();
         let mut removed = 0_usize;
-        for ((at, key), value) in self.batch.changes.range((pool, start)..) {
-            if *at != pool || !key.starts_with(prefix) {
+        let changes = self.batch.of(pool).map(|changes| changes.range(start..));
+        for (key, value) in changes.into_iter().flatten() {
+            if !key.starts_with(prefix) {
                 break;
             }
             removed += usize::from(value.is_none());
@@ -272,17 +338,12 @@ impl View for Overlay<'_> {
     }
 
     fn last(&self, pool: Pool) -> Result<Option<Entry>, StoreFault> {
-        let added = self
-            .batch
-            .changes
-            .iter()
-            .rev()
-            .find_map(|((at, key), value)| {
-                (*at == pool)
-                    .then(|| value.clone().map(|value| (key.clone(), value)))
-                    .flatten()
-            });
-        let touched = self.batch.changes.keys().any(|(at, _)| *at == pool);
+        let changes = self.batch.of(pool);
+        let added = changes.and_then(|changes| {
+            let mut newest = changes.iter().rev();
+            newest.find_map(|(key, value)| Some((key.clone(), value.clone()?)))
+        });
+        let touched = changes.is_some_and(|changes| !changes.is_empty());
         let below = match self.base.last(pool)? {
             Some((key, _)) if touched && self.batch.change_of(pool, &key).is_some() => {
                 // The highest key of the base is replaced or removed here: look at all that is
@@ -397,6 +458,40 @@ mod tests {
         let mut store = MemoryStore::new();
         store.apply(&batch);
         store
+    }
+
+    #[test]
+    fn a_batch_tells_its_changes_in_the_order_of_pool_and_key_the_latest_of_each() {
+        for pool in Pool::ALL {
+            assert_eq!(Pool::ALL.get(pool as usize), Some(&pool));
+        }
+        let mut batch = Batch::new();
+        batch.put_all(Pool::Undo, []);
+        assert!(batch.is_empty());
+        assert_eq!(batch, Batch::new());
+        batch.put(Pool::Undo, *b"u", *b"1");
+        let many = [(b"b", Some(b"1")), (b"c", None), (b"b", Some(b"2"))];
+        let owned = many.map(|(key, value)| (key.to_vec(), value.map(|bytes| bytes.to_vec())));
+        batch.put_all(Pool::Assets, owned);
+        batch.put_all(Pool::Assets, [(b"a".to_vec(), Some(b"1".to_vec()))]);
+        let mut later = Batch::new();
+        later.delete(Pool::Undo, *b"u");
+        later.put(Pool::Blocks, *b"z", *b"1");
+        batch.extend(later);
+        let told: Vec<_> = batch.iter().collect();
+        assert_eq!(
+            told,
+            [
+                (Pool::Blocks, &b"z"[..], Some(&b"1"[..])),
+                (Pool::Assets, b"a", Some(b"1")),
+                (Pool::Assets, b"b", Some(b"2")),
+                (Pool::Assets, b"c", None),
+                (Pool::Undo, b"u", None),
+            ]
+        );
+        assert_eq!(batch.len(), told.len());
+        assert_eq!(batch.change_of(Pool::Assets, b"c"), Some(None));
+        assert_eq!(batch.change_of(Pool::Blocks, b"c"), None);
     }
 
     #[test]

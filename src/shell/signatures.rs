@@ -20,7 +20,7 @@ use crate::core::record::{Checker, Claim, Claims, Divided, RecordError};
 const THREADS: usize = 31;
 /// Fewer parts than this for each are not worth a thread: it takes longer to wake.
 const PARTS_EACH: usize = 4;
-/// Claims of a block that are copied at a time.
+/// Claims of a block that are copied, and handed out, at a time.
 const CLAIMS: usize = 256;
 
 /// Divided work that was handed out.
@@ -137,19 +137,22 @@ impl Cores {
 
 impl Checker for Cores {
     fn check(&self, claims: &[Claim<'_>]) -> Vec<Result<(), RecordError>> {
-        let mut results = Vec::with_capacity(claims.len());
-        // The next ones are copied, and handed out, before these are waited for.
-        let mut parts = claims.chunks(CLAIMS).map(|some| {
+        self.check_while(claims, &mut || {})
+    }
+
+    fn check_while(
+        &self,
+        claims: &[Claim<'_>],
+        meanwhile: &mut dyn FnMut(),
+    ) -> Vec<Result<(), RecordError>> {
+        let parts = claims.chunks(CLAIMS).map(|some| {
             let some = Arc::new(Claims::copied(some));
             let help = self.share(&some);
             (some, help)
         });
-        let mut next = parts.next();
-        while let Some((some, _help)) = next {
-            next = parts.next();
-            results.extend(some.results());
-        }
-        results
+        let parts: Vec<_> = parts.collect();
+        meanwhile();
+        parts.iter().flat_map(|(some, _)| some.results()).collect()
     }
 }
 
@@ -190,7 +193,10 @@ mod tests {
         for helpers in [0, 1, 2, 7] {
             let cores = Cores::with_helpers(helpers);
             for count in [0, 1, 7, 8, 9, 16, 17, 63, 100, 600] {
-                let answers = cores.check(&claims[..count]);
+                let mut done = 0;
+                let answers = cores.check_while(&claims[..count], &mut || done += 1);
+                assert_eq!(done, 1);
+                assert_eq!(answers, cores.check(&claims[..count]));
                 let good: Vec<bool> = answers.iter().map(Result::is_ok).collect();
                 let expected = (0..count).map(|n| n % 7 != 3 && n % 11 != 5);
                 assert_eq!(good, expected.collect::<Vec<_>>(), "{count} with {helpers}");

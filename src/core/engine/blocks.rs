@@ -387,8 +387,8 @@ impl Engine {
         };
         for (packed, digest) in blocks.iter().zip(digests) {
             let applied = ledger.apply_known(&trial, packed, *digest, step.now.wall, &is_known)?;
-            trial.extend(applied.batch.clone());
-            all.push(applied);
+            trial.extend(applied.batch);
+            all.push((applied.tip.number, applied.confirmed));
         }
         // News may have gone in while digests were computed: the first seen stays.
         if ledger.height() <= self.ledger.height() {
@@ -411,14 +411,8 @@ impl Engine {
         // Lowest first, as they were made; against the chain as it is now.
         let records = returned.into_iter().rev().flatten().collect();
         self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });
-        for applied in all {
-            self.pools(
-                step,
-                reservoir::Input::BlockStored {
-                    number: applied.tip.number,
-                    confirmed: applied.confirmed,
-                },
-            );
+        for (number, confirmed) in all {
+            self.pools(step, reservoir::Input::BlockStored { number, confirmed });
             self.stats.blocks += 1;
         }
         self.tell_mining_tip(step);
@@ -426,20 +420,21 @@ impl Engine {
     }
 
     fn applied(&mut self, step: &mut Step<'_>, applied: Applied) {
-        step.state.extend(applied.batch);
+        let Applied {
+            batch,
+            confirmed,
+            tip,
+        } = applied;
+        step.state.extend(batch);
         self.stats.blocks += 1;
-        let confirmed = reservoir::Input::BlockStored {
-            number: applied.tip.number,
-            confirmed: applied.confirmed.clone(),
-        };
-        self.pools(step, confirmed);
+        let records = confirmed.len();
+        let number = tip.number;
+        self.pools(step, reservoir::Input::BlockStored { number, confirmed });
         step.log(
             Importance::Information,
             format!(
-                "block {} with {} records, digest {}",
-                applied.tip.number,
-                applied.confirmed.len(),
-                applied.tip.digest.display()
+                "block {number} with {records} records, digest {}",
+                tip.digest.display()
             ),
         );
     }

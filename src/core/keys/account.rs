@@ -94,7 +94,11 @@ impl Account {
             PublicKey::Ed25519(key) => (ED25519, key),
         };
         let network = if self.testing { TESTING_BIT } else { 0 };
-        let mut bytes = varint::pack(algorithm << ALGORITHM_SHIFT | network | PUBLIC_BIT);
+        let mut bytes = Vec::with_capacity(varint::MAX_SIZE + key.len());
+        varint::pack_into(
+            algorithm << ALGORITHM_SHIFT | network | PUBLIC_BIT,
+            &mut bytes,
+        );
         bytes.extend_from_slice(key);
         bytes
     }

@@ -32,11 +32,19 @@ pub fn split_numbered(value: &[u8]) -> Option<(u64, &[u8])> {
 /// Account and index in its list: pool `K`.
 #[must_use]
 pub fn ownership(account: &Account, index: u64) -> Vec<u8> {
-    [account.to_bytes().as_slice(), &index.to_be_bytes()].concat()
+    behind(account, &index.to_be_bytes())
 }
 
 /// Account and transaction: pool `D`.
 #[must_use]
 pub fn owner_digest(account: &Account, id: &TxId) -> Vec<u8> {
-    [account.to_bytes().as_slice(), &id.0].concat()
+    behind(account, &id.0)
+}
+
+/// An account, and what stands behind it.
+fn behind(account: &Account, rest: &[u8]) -> Vec<u8> {
+    let mut key = account.to_bytes();
+    key.reserve_exact(rest.len());
+    key.extend_from_slice(rest);
+    key
 }

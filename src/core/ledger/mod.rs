@@ -10,9 +10,11 @@ pub mod checked;
 pub mod compare;
 pub mod keys;
 mod ownership;
+mod proven;
 pub mod read;
 mod rebuild;
 mod settle;
+mod sheet;
 mod undo;
 mod validate;
 
@@ -142,6 +144,7 @@ pub struct Ledger {
     tip: Tip,
     ring: Ring,
     checker: Arc<dyn Checker>,
+    proven: proven::Proven,
 }
 
 impl Ledger {
@@ -153,6 +156,7 @@ impl Ledger {
             tip: Tip::genesis(chain),
             ring: Ring::new(chain),
             checker: Arc::new(InTurn),
+            proven: proven::Proven::default(),
         }
     }
 
@@ -293,10 +297,17 @@ impl Ledger {
         is_known: &Known<'_>,
     ) -> Result<Applied, LedgerError> {
         let body = packed.get(HEADER_BYTES..).unwrap_or_default();
-        let valid = validate::body(self, view, header, body, is_known)?;
-        let mut ring = self.ring.clone();
-        ring.put(header.number, packed, digest)?;
-        let (batch, confirmed) = apply::changes(view, header, digest, packed, &valid)?;
+        let is_known = |id: &TxId, record: &Record, packed: &[u8]| {
+            self.proven.has(id, record) || is_known(id, record, packed)
+        };
+        let records = validate::read(self.chain, view, header, body, &is_known)?;
+        let (ring, owners, (batch, confirmed)) = records.decide(self, view, header, |valid| {
+            let mut ring = self.ring.clone();
+            ring.put(header.number, packed, digest)?;
+            let changes = apply::changes(view, header, digest, packed, valid)?;
+            Ok((ring, valid.owner.ids.clone(), changes))
+        })?;
+        self.proven.add(owners);
         self.ring = ring;
         self.tip = Tip::of(header, digest);
         Ok(Applied {
@@ -371,13 +382,15 @@ struct BlockOwner {
     payments: Vec<u8>,
     /// The records that say so, packed.
     packed: Vec<u8>,
+    /// Their ids.
+    ids: Vec<TxId>,
 }
 
 impl BlockOwner {
     fn of_payments(
         account: super::keys::Account,
         payments: &Payments,
-        packed: Vec<u8>,
+        records: &[validate::Entry<'_>],
         testing: bool,
     ) -> Result<Self, BlockError> {
         let payments = payments
@@ -386,7 +399,8 @@ impl BlockOwner {
         Ok(Self {
             account,
             payments,
-            packed,
+            packed: records.iter().flat_map(|one| one.packed).copied().collect(),
+            ids: records.iter().map(|one| one.id).collect(),
         })
     }
 }

@@ -89,10 +89,15 @@ pub fn owned_record(
     let Some(stored) = transaction(view, id)? else {
         return Ok(None);
     };
-    Ok(Record::unpack(&stored.packed, testing)
+    Ok(owned_of(&stored, testing))
+}
+
+/// The record of a confirmed transaction, as [`owned_record`].
+pub(super) fn owned_of(stored: &Stored, testing: bool) -> Option<Record> {
+    Record::unpack(&stored.packed, testing)
         .ok()
         .map(|(record, _)| record)
-        .filter(|record| !matches!(record, Record::BaseData(_) | Record::AssetData(_))))
+        .filter(|record| !matches!(record, Record::BaseData(_) | Record::AssetData(_)))
 }
 
 /// Whether the account owns what this transaction gave it.

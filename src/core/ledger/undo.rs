@@ -5,7 +5,7 @@
 //! down the indexes are built again from the blocks.
 
 use super::{LedgerError, keys};
-use crate::core::state::{Batch, Pool, StoreFault, View};
+use crate::core::state::{Batch, Pool, View};
 use crate::core::wire::cursor::Cursor;
 use crate::core::wire::varint;
 
@@ -27,30 +27,41 @@ fn is_of_the_block(pool: Pool) -> bool {
     matches!(pool, Pool::Blocks | Pool::BlockDigest)
 }
 
-/// Adds to a block's batch what is needed to take it off again, and drops what is too old.
-pub(super) fn add(view: &dyn View, number: u64, batch: &mut Batch) -> Result<(), StoreFault> {
-    let mut before = vec![VERSION];
-    for (pool, key, _) in batch.iter() {
-        before.push(pool.prefix());
-        pack_bytes(key, &mut before);
-        let value = if is_of_the_block(pool) {
-            None
-        } else {
-            view.get(pool, key)?
-        };
-        match value {
-            None => before.push(ABSENT),
+/// What an entry takes up, about: pool, key, mark and, of few, a value.
+const ROOM: usize = 96;
+
+/// Undo data under way.
+#[derive(Debug)]
+pub(super) struct Data(Vec<u8>);
+
+impl Data {
+    /// None yet.
+    pub(super) fn with_room_for(entries: usize) -> Self {
+        let mut bytes = Vec::with_capacity(1 + entries.saturating_mul(ROOM));
+        bytes.push(VERSION);
+        Self(bytes)
+    }
+
+    /// Adds what a key held before. Keys are added in the order of pool and key.
+    pub(super) fn add(&mut self, pool: Pool, key: &[u8], before: Option<&[u8]>) {
+        self.0.push(pool.prefix());
+        pack_bytes(key, &mut self.0);
+        match before {
+            None => self.0.push(ABSENT),
             Some(value) => {
-                before.push(PRESENT);
-                pack_bytes(&value, &mut before);
+                self.0.push(PRESENT);
+                pack_bytes(value, &mut self.0);
             }
         }
     }
-    batch.put(Pool::Undo, keys::block(number), before);
-    if let Some(old) = number.checked_sub(KEPT) {
-        batch.delete(Pool::Undo, keys::block(old));
+
+    /// Adds it to the batch of its block, and drops what is too old.
+    pub(super) fn put(self, number: u64, batch: &mut Batch) {
+        batch.put(Pool::Undo, keys::block(number), self.0);
+        if let Some(old) = number.checked_sub(KEPT) {
+            batch.delete(Pool::Undo, keys::block(old));
+        }
     }
-    Ok(())
 }
 
 /// The batch that takes a block off.

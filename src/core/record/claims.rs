@@ -96,6 +96,16 @@ impl Divided for Claims {
 pub trait Checker: std::fmt::Debug + Send + Sync {
     /// The result of [`Claim::check`] for each, in their order.
     fn check(&self, claims: &[Claim<'_>]) -> Vec<Result<(), RecordError>>;
+
+    /// The same; `meanwhile` is done once by this thread, while others may be at the claims already.
+    fn check_while(
+        &self,
+        claims: &[Claim<'_>],
+        meanwhile: &mut dyn FnMut(),
+    ) -> Vec<Result<(), RecordError>> {
+        meanwhile();
+        self.check(claims)
+    }
 }
 
 /// Checks one after the other.
