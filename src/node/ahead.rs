@@ -12,9 +12,10 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::queue::Receiver;
 use crate::core::engine::{Engine, Input};
+use crate::core::record::Outcomes as _;
 use crate::core::reservoir::ToCheck;
 use crate::core::state::View;
-use crate::shell::signatures::{Cores, Help};
+use crate::shell::signatures::{Cores, Help, Shared};
 
 /// Inputs whose signatures are checked ahead.
 const AHEAD: usize = 64;
@@ -23,7 +24,7 @@ const AHEAD: usize = 64;
 #[derive(Debug)]
 pub struct Next {
     pub input: Input,
-    pub checked: Arc<ToCheck>,
+    pub checked: Option<Arc<Shared<ToCheck>>>,
     /// They go on until this is dropped.
     _help: Option<Help>,
 }
@@ -79,16 +80,27 @@ impl Ahead {
     /// on, is checked once.
     pub fn begin(&self, engine: &Engine, view: &dyn View, input: Input) -> Next {
         let work = engine.to_check(&input, view);
-        let mut told = self.waiting.iter().map(|next| &next.checked);
-        let same = told.find(|told| !work.is_empty() && told.is_same(&work));
-        let same = same.map(Arc::clone);
-        let is_new = same.is_none();
-        let checked = same.unwrap_or_else(|| Arc::new(work));
-        let help = is_new.then(|| self.cores.share(&checked));
+        if work.is_empty() {
+            return Next {
+                input,
+                checked: None,
+                _help: None,
+            };
+        }
+        let mut told = self.waiting.iter().filter_map(|next| next.checked.as_ref());
+        if let Some(same) = told.find(|told| told.work().is_same(&work)) {
+            return Next {
+                input,
+                checked: Some(Arc::clone(same)),
+                _help: None,
+            };
+        }
+        let shared = Arc::new(Shared::new(work));
+        let help = self.cores.share(&shared);
         Next {
             input,
-            checked,
-            _help: help,
+            checked: Some(shared),
+            _help: Some(help),
         }
     }
 }

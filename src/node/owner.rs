@@ -11,6 +11,7 @@ use super::performer::{Performer, Room};
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
 use crate::core::engine::{Effect, Engine, Input};
+use crate::core::reservoir::Checks;
 use crate::core::state::StoreFault;
 use crate::shell::signatures::Cores;
 use crate::shell::store::{Flusher, Store};
@@ -110,10 +111,11 @@ impl Parts {
         if let Input::Published(_, news) = &next.input {
             self.published.give(news.size());
         }
+        let checked = next.checked.map(|shared| shared as Checks);
         let mut effects = Vec::new();
         let now = self.clock.now();
         self.engine
-            .step_checked(now, next.input, next.checked, &self.store, &mut effects);
+            .step_checked(now, next.input, checked, &self.store, &mut effects);
         self.perform(effects);
         self.shown.set(self.engine.status());
     }

@@ -7,14 +7,14 @@
 //!
 //! Bounds: [`THREADS`]; what is handed out is bounded by who does it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::core::keys::Verifier;
-use crate::core::record::{Checker, Claim, Claims, Divided, RecordError};
+use crate::core::record::{Checker, Claim, Claims, Divided, Outcomes, RecordError};
 
 /// Most threads of a pool.
 const THREADS: usize = 31;
@@ -23,9 +23,50 @@ const PARTS_EACH: usize = 4;
 /// Claims of a block that are copied, and handed out, at a time.
 const CLAIMS: usize = 256;
 
-/// Divided work that was handed out.
-struct Job<W> {
-    work: Arc<W>,
+/// Work, and a place for what comes out of each part: whoever comes first fills it, and who comes
+/// meanwhile waits. Nothing can be taken for the outcome of anything else.
+#[derive(Debug)]
+pub struct Shared<W: Divided> {
+    work: W,
+    outcomes: Vec<OnceLock<W::Outcome>>,
+}
+
+impl<W: Divided> Shared<W> {
+    /// Nobody has done anything of it.
+    pub fn new(work: W) -> Self {
+        let outcomes = (0..work.parts()).map(|_| OnceLock::new()).collect();
+        Self { work, outcomes }
+    }
+
+    /// How many parts are done.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        let outcomes = self.outcomes.iter();
+        outcomes.filter(|place| place.get().is_some()).count()
+    }
+}
+
+impl<W: Divided> Outcomes<W> for Shared<W> {
+    fn work(&self) -> &W {
+        &self.work
+    }
+
+    fn outcome(&self, number: usize, verifier: &mut Verifier) -> (W::Outcome, bool) {
+        let Some(place) = self.outcomes.get(number) else {
+            return (self.work.part(number, verifier), true);
+        };
+        let mut is_now = false;
+        let outcome = place.get_or_init(|| {
+            is_now = true;
+            self.work.part(number, verifier)
+        });
+        (outcome.clone(), is_now)
+    }
+}
+
+/// Shared work that was handed out.
+struct Job<W: Divided> {
+    shared: Arc<Shared<W>>,
     /// Parts that are taken, from the end on.
     taken: AtomicUsize,
     /// No further part is of use.
@@ -53,10 +94,11 @@ impl<W: Divided> Helped for Job<W> {
         let mut verifier = Verifier::default();
         while !self.is_over.load(Ordering::Relaxed) {
             let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-            let Some(number) = self.work.parts().checked_sub(taken + 1) else {
+            let Some(number) = self.shared.outcomes.len().checked_sub(taken + 1) else {
                 return;
             };
-            if !self.work.part(number, &mut verifier) {
+            let (outcome, _) = self.shared.outcome(number, &mut verifier);
+            if !self.shared.work.goes_on(&outcome) {
                 self.is_over.store(true, Ordering::Relaxed);
             }
         }
@@ -111,14 +153,14 @@ impl Cores {
 
     /// Hands work out to as many as are worth it, as long as what comes back is kept.
     #[must_use]
-    pub fn share<W: Divided>(&self, work: &Arc<W>) -> Help {
+    pub fn share<W: Divided>(&self, shared: &Arc<Shared<W>>) -> Help {
         let help = Help::default();
-        let helpers = (work.parts() / PARTS_EACH).min(self.0.threads.len());
+        let helpers = (shared.outcomes.len() / PARTS_EACH).min(self.0.threads.len());
         let Some(queue) = self.0.queue.as_ref().filter(|_| helpers > 0) else {
             return help;
         };
         let job: Arc<dyn Helped> = Arc::new(Job {
-            work: Arc::clone(work),
+            shared: Arc::clone(shared),
             taken: AtomicUsize::new(0),
             is_over: Arc::clone(&help.0),
         });
@@ -146,13 +188,19 @@ impl Checker for Cores {
         meanwhile: &mut dyn FnMut(),
     ) -> Vec<Result<(), RecordError>> {
         let parts = claims.chunks(CLAIMS).map(|some| {
-            let some = Arc::new(Claims::copied(some));
+            let some = Arc::new(Shared::new(Claims::copied(some)));
             let help = self.share(&some);
             (some, help)
         });
         let parts: Vec<_> = parts.collect();
         meanwhile();
-        parts.iter().flat_map(|(some, _)| some.results()).collect()
+        let mut verifier = Verifier::default();
+        let mut results = Vec::with_capacity(claims.len());
+        for (some, _help) in &parts {
+            let numbers = 0..some.outcomes.len();
+            results.extend(numbers.map(|number| some.outcome(number, &mut verifier).0));
+        }
+        results
     }
 }
 
@@ -206,22 +254,29 @@ mod tests {
     }
 
     /// Parts that write down the order in which they are done.
+    #[derive(Debug)]
     struct Written(usize, Mutex<Vec<usize>>, usize);
 
     impl Divided for Written {
+        type Outcome = usize;
+
         fn parts(&self) -> usize {
             self.0
         }
 
-        fn part(&self, number: usize, _: &mut Verifier) -> bool {
+        fn part(&self, number: usize, _: &mut Verifier) -> usize {
             self.1.lock().unwrap().push(number);
-            number != self.2
+            number
+        }
+
+        fn goes_on(&self, outcome: &usize) -> bool {
+            *outcome != self.2
         }
     }
 
     fn written(parts: usize, last: usize) -> Job<Written> {
         Job {
-            work: Arc::new(Written(parts, Mutex::default(), last)),
+            shared: Arc::new(Shared::new(Written(parts, Mutex::default(), last))),
             taken: AtomicUsize::new(0),
             is_over: Arc::default(),
         }
@@ -233,20 +288,41 @@ mod tests {
             let job = written(6, last);
             job.help();
             job.help();
-            assert_eq!(*job.work.1.lock().unwrap(), expected);
+            assert_eq!(*job.shared.work.1.lock().unwrap(), expected);
+            assert_eq!(job.shared.done(), expected.len());
         }
     }
 
     #[test]
-    fn many_helpers_take_each_part_once() {
+    fn many_who_help_and_one_who_asks_do_each_part_once() {
         let job = written(1000, usize::MAX);
-        std::thread::scope(|scope| {
+        let found_now = std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| job.help());
             }
+            let mut verifier = Verifier::default();
+            let mut found_now = Vec::new();
+            for number in 0..1000 {
+                let (outcome, is_now) = job.shared.outcome(number, &mut verifier);
+                assert_eq!(outcome, number);
+                found_now.extend(is_now.then_some(number));
+            }
+            found_now
         });
-        let mut done = job.work.1.lock().unwrap().clone();
+        let mut done = job.shared.work.1.lock().unwrap().clone();
         done.sort_unstable();
         assert!(done.into_iter().eq(0..1000));
+        let mut verifier = Verifier::default();
+        for number in found_now {
+            assert_eq!(job.shared.outcome(number, &mut verifier), (number, false));
+        }
+    }
+
+    #[test]
+    fn who_stops_to_need_the_outcome_stops_the_help() {
+        let job = written(6, usize::MAX);
+        drop(Help(Arc::clone(&job.is_over)));
+        job.help();
+        assert_eq!(job.shared.done(), 0);
     }
 }

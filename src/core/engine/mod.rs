@@ -546,13 +546,13 @@ impl Engine {
         &mut self,
         now: Now,
         input: Input,
-        checked: Arc<reservoir::ToCheck>,
+        checked: Option<reservoir::Checks>,
         view: &dyn View,
         out: &mut Vec<Effect>,
     ) {
         self.reservoir.tell_checked(checked);
         self.step(now, input, view, out);
-        self.reservoir.tell_checked(Arc::default());
+        self.reservoir.tell_checked(None);
     }
 
     /// Runs one step: what it changes is seen by the rest of it, and leaves as one batch.

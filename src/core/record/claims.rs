@@ -1,22 +1,35 @@
 //! Work that many may share: records whose signatures are still to be checked. How it is spread over
-//! threads is up to the shell that lends a [`Checker`], or does what is [`Divided`]; what it answers
-//! never is.
+//! threads is up to the shell that lends a [`Checker`], or [`Outcomes`]; what comes out never is.
 
-use std::sync::OnceLock;
+use std::fmt::Debug;
 
 use super::{Record, RecordError};
-use crate::core::keys::{Account, Verifier};
+use crate::core::keys::{Account, KeyError, Verifier};
 
-/// Work that falls into parts, which anybody may do, in any order; whoever needs the outcome of a part
-/// that nobody has done does it. What comes out stays in the work itself, at the place of what it came
-/// of: nothing can be taken for the outcome of anything else.
-pub trait Divided: Send + Sync + 'static {
+/// Work that falls into parts, which anybody may do, in any order: what comes out of a part follows
+/// from the work alone.
+pub trait Divided: Debug + Send + Sync + 'static {
+    /// What comes out of a part.
+    type Outcome: Clone + Debug + Send + Sync;
+
     /// How many parts there are.
     fn parts(&self) -> usize;
 
-    /// Does one, with a verifier that one alone uses; whether the others are still of use. A part that
-    /// is done already, or is none, changes nothing.
-    fn part(&self, number: usize, verifier: &mut Verifier) -> bool;
+    /// Does one, with a verifier that one alone uses. Of a part that is none nothing good comes out.
+    fn part(&self, number: usize, verifier: &mut Verifier) -> Self::Outcome;
+
+    /// Whether the other parts are still of use after this came out of one.
+    fn goes_on(&self, outcome: &Self::Outcome) -> bool;
+}
+
+/// Divided work together with what came out of it. Others may be at it; whoever needs an outcome that
+/// nobody has found yet finds it.
+pub trait Outcomes<W: Divided>: Debug + Send + Sync {
+    /// The work.
+    fn work(&self) -> &W;
+
+    /// What [`Divided::part`] gives, and whether it was found just now and not before.
+    fn outcome(&self, number: usize, verifier: &mut Verifier) -> (W::Outcome, bool);
 }
 
 /// A record, and who is to have signed it.
@@ -38,56 +51,34 @@ impl Claim<'_> {
     }
 }
 
-/// A claim of its own, and what its check gave.
+/// Claims that outlive who made them; one part each.
 #[derive(Debug)]
-struct Own {
-    record: Record,
-    signer: Account,
-    result: OnceLock<Result<(), RecordError>>,
-}
-
-impl Own {
-    fn result(&self, verifier: &mut Verifier) -> Result<(), RecordError> {
-        let claim = Claim {
-            record: &self.record,
-            signer: self.signer,
-        };
-        self.result.get_or_init(|| claim.check(verifier)).clone()
-    }
-}
-
-/// Claims that outlive who made them, each with its result; one part each.
-#[derive(Debug)]
-pub struct Claims(Vec<Own>);
+pub struct Claims(Vec<(Record, Account)>);
 
 impl Claims {
     /// Copies of these.
     #[must_use]
     pub fn copied(claims: &[Claim<'_>]) -> Self {
-        let own = |claim: &Claim<'_>| Own {
-            record: claim.record.clone(),
-            signer: claim.signer,
-            result: OnceLock::new(),
-        };
-        Self(claims.iter().map(own).collect())
-    }
-
-    /// The result of each in their order; what nobody has checked is checked now.
-    pub fn results(&self) -> impl Iterator<Item = Result<(), RecordError>> + '_ {
-        let mut verifier = Verifier::default();
-        self.0.iter().map(move |own| own.result(&mut verifier))
+        let copied = claims.iter();
+        Self(copied.map(|one| (one.record.clone(), one.signer)).collect())
     }
 }
 
 impl Divided for Claims {
+    type Outcome = Result<(), RecordError>;
+
     fn parts(&self) -> usize {
         self.0.len()
     }
 
-    fn part(&self, number: usize, verifier: &mut Verifier) -> bool {
-        if let Some(own) = self.0.get(number) {
-            let _ = own.result(verifier);
-        }
+    fn part(&self, number: usize, verifier: &mut Verifier) -> Self::Outcome {
+        let (record, signer) = self.0.get(number).ok_or(KeyError::InvalidSignature)?;
+        let signer = *signer;
+        Claim { record, signer }.check(verifier)
+    }
+
+    /// Each is answered.
+    fn goes_on(&self, _: &Self::Outcome) -> bool {
         true
     }
 }

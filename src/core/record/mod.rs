@@ -18,7 +18,7 @@ mod tests;
 mod types;
 mod unpack;
 
-pub use claims::{Checker, Claim, Claims, Divided, InTurn};
+pub use claims::{Checker, Claim, Claims, Divided, InTurn, Outcomes};
 pub use draft::Draft;
 pub use error::RecordError;
 pub use pack::{Unsigned, sign, sign_by_both, sign_first, sign_second};

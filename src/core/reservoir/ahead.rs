@@ -1,121 +1,62 @@
 //! Sets of issues whose signatures others check before, or while, they are taken in: the checks are most
-//! of the cost of a set and need nothing else, so that many may share them. What a check gives stays
-//! with the bytes that it was made of, and is used for these bytes alone.
+//! of the cost of a set and need nothing else, so that many may share them. What a check gives belongs
+//! to the bytes that it was made of, and is used for these bytes alone.
 //!
 //! What nobody has checked is checked when it is wanted, as ever. Nothing here refuses anything.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::confirmed::Confirmed;
 use super::error::Refusal;
 use super::peer::unpack_issues;
 use super::{Reservoir, pools::Pools};
 use crate::core::id::{PayId, TxId};
-use crate::core::keys::Verifier;
-use crate::core::record::{BitmarkIssue, Divided, Record, RecordError};
+use crate::core::keys::{KeyError, Verifier};
+use crate::core::record::{BitmarkIssue, Divided, Outcomes, Record, RecordError};
 
 /// What [`Record::pack`] says of an issue, with its id.
 pub(super) type Packed = Result<(Arc<[u8]>, TxId), RecordError>;
 
-fn pack(issue: &BitmarkIssue, verifier: &mut Verifier) -> Packed {
+/// Sets that others check, and what they found.
+pub type Checks = Arc<dyn Outcomes<ToCheck>>;
+
+/// Checks an issue.
+pub(super) fn pack(issue: &BitmarkIssue, verifier: &mut Verifier) -> Packed {
     let packed = Record::BitmarkIssue(issue.clone()).pack_with(&issue.owner, verifier)?;
     let id = TxId::of(&packed);
     Ok((packed.into(), id))
 }
 
-/// An issue, and what its check gave, if it was checked already.
-#[derive(Debug)]
-pub(super) struct Given {
-    issue: BitmarkIssue,
-    packed: OnceLock<Packed>,
-}
-
-impl Given {
-    pub const fn new(issue: BitmarkIssue) -> Self {
-        let packed = OnceLock::new();
-        Self { issue, packed }
-    }
-
-    pub const fn issue(&self) -> &BitmarkIssue {
-        &self.issue
-    }
-
-    /// Checks it, unless somebody did; the second is whether it was checked now.
-    pub fn pack(&self, verifier: &mut Verifier) -> (Packed, bool) {
-        let mut is_now = false;
-        let packed = self.packed.get_or_init(|| {
-            is_now = true;
-            pack(&self.issue, verifier)
-        });
-        (packed.clone(), is_now)
-    }
-}
-
-/// A set as a peer sends it: its bytes, and what follows from them alone.
+/// A set as a peer sends it: its bytes, and what they say.
 #[derive(Debug)]
 pub(super) struct Message {
     data: Vec<u8>,
-    digest: OnceLock<PayId>,
-    pub issues: Vec<Given>,
+    pub issues: Vec<BitmarkIssue>,
 }
 
 impl Message {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// As [`unpack_issues`].
-    pub fn read(data: &[u8], testing: bool) -> Result<Self, Refusal> {
-        let issues = unpack_issues(data, testing)?;
+    fn read(data: &[u8], testing: bool) -> Result<Self, Refusal> {
         Ok(Self {
             data: data.to_vec(),
-            digest: OnceLock::new(),
-            issues: issues.into_iter().map(Given::new).collect(),
+            issues: unpack_issues(data, testing)?,
         })
-    }
-
-    /// The same, of which the digest is known.
-    pub fn of_digest(self, digest: PayId) -> Self {
-        Self {
-            digest: digest.into(),
-            ..self
-        }
-    }
-
-    /// The digest of its bytes. It is the pay id of its records if they are written in the shortest way.
-    pub fn digest(&self) -> PayId {
-        *self
-            .digest
-            .get_or_init(|| PayId::of([self.data.as_slice()]))
-    }
-
-    /// The pay id of these records.
-    pub fn pay_id<'a>(&self, packed: impl Iterator<Item = &'a [u8]> + Clone) -> PayId {
-        let mut rest = self.data.as_slice();
-        let is_same = packed.clone().all(|record| {
-            let left = rest.strip_prefix(record);
-            rest = left.unwrap_or_default();
-            left.is_some()
-        });
-        if is_same && rest.is_empty() {
-            self.digest()
-        } else {
-            PayId::of(packed)
-        }
     }
 
     /// The digest, which is wanted first, then each issue.
     fn parts(&self) -> usize {
         1 + self.issues.len()
     }
+}
 
-    fn part(&self, number: usize, verifier: &mut Verifier) -> bool {
-        let Some(index) = number.checked_sub(1) else {
-            self.digest();
-            return true;
-        };
-        let given = self.issues.get(index);
-        given.is_none_or(|given| given.pack(verifier).0.is_ok())
-    }
+/// What comes out of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found(Part);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// The digest of a message. It is the pay id if all is written in the shortest way.
+    Digest(PayId),
+    Issue(Packed),
 }
 
 /// Sets that one input brings, to be checked by whoever has time: each part stands for itself. It ends
@@ -142,34 +83,98 @@ impl ToCheck {
         let ours = self.0.iter().map(|message| &message.data);
         ours.eq(other.0.iter().map(|message| &message.data))
     }
-
-    /// How many issues were checked.
-    #[must_use]
-    pub fn checked(&self) -> usize {
-        let issues = self.0.iter().flat_map(|message| &message.issues);
-        issues.filter(|given| given.packed.get().is_some()).count()
-    }
-
-    /// What is known of a message.
-    pub(super) fn message(&self, data: &[u8]) -> Option<&Message> {
-        self.0.iter().find(|message| message.data == data)
-    }
 }
 
 impl Divided for ToCheck {
+    type Outcome = Found;
+
     fn parts(&self) -> usize {
         self.0.iter().map(Message::parts).sum()
     }
 
-    fn part(&self, number: usize, verifier: &mut Verifier) -> bool {
+    fn part(&self, number: usize, verifier: &mut Verifier) -> Found {
         let mut left = number;
         for message in &self.0 {
-            match left.checked_sub(message.parts()) {
-                Some(behind) => left = behind,
-                None => return message.part(left, verifier),
+            if left == 0 {
+                return Found(Part::Digest(PayId::of([message.data.as_slice()])));
             }
+            if let Some(issue) = message.issues.get(left - 1) {
+                return Found(Part::Issue(pack(issue, verifier)));
+            }
+            left -= message.parts();
         }
-        true
+        Found(Part::Issue(Err(KeyError::InvalidSignature.into())))
+    }
+
+    fn goes_on(&self, outcome: &Found) -> bool {
+        !matches!(outcome, Found(Part::Issue(Err(_))))
+    }
+}
+
+/// One message among those that others check.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    all: &'a dyn Outcomes<ToCheck>,
+    pub message: &'a Message,
+    /// The number of its first part.
+    first: usize,
+}
+
+impl<'a> Told<'a> {
+    /// What was told of just these bytes.
+    pub fn of(all: &'a dyn Outcomes<ToCheck>, data: &[u8]) -> Option<Self> {
+        let mut first = 0;
+        for message in &all.work().0 {
+            if message.data == data {
+                return Some(Self {
+                    all,
+                    message,
+                    first,
+                });
+            }
+            first += message.parts();
+        }
+        None
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> PayId {
+        match self.all.outcome(self.first, &mut Verifier::default()).0 {
+            Found(Part::Digest(digest)) => digest,
+            Found(Part::Issue(_)) => PayId::of([self.message.data.as_slice()]),
+        }
+    }
+
+    /// What [`pack`] says of an issue of it, and whether it was checked just now.
+    pub fn pack(
+        &self,
+        number: usize,
+        issue: &BitmarkIssue,
+        verifier: &mut Verifier,
+    ) -> (Packed, bool) {
+        match self.all.outcome(self.first + 1 + number, verifier) {
+            (Found(Part::Issue(packed)), is_now) => (packed, is_now),
+            (Found(Part::Digest(_)), _) => (pack(issue, verifier), true),
+        }
+    }
+}
+
+/// The pay id of these records, which came in these bytes with this digest.
+pub(super) fn pay_id<'a>(
+    packed: impl Iterator<Item = &'a [u8]> + Clone,
+    data: &[u8],
+    digest: PayId,
+) -> PayId {
+    let mut rest = data;
+    let is_same = packed.clone().all(|record| {
+        let left = rest.strip_prefix(record);
+        rest = left.unwrap_or_default();
+        left.is_some()
+    });
+    if is_same && rest.is_empty() {
+        digest
+    } else {
+        PayId::of(packed)
     }
 }
 
@@ -191,8 +196,8 @@ impl Reservoir {
         let chain = confirmed.chain();
         let is_looked_at = self.normal && !is_here(&self.pools, data, chain.testing);
         let message = is_looked_at.then(|| Message::read(data, chain.testing).ok());
-        let is_known = |given: &Given| {
-            let asset = &given.issue.asset_id;
+        let is_known = |issue: &BitmarkIssue| {
+            let asset = &issue.asset_id;
             self.has_cached_asset(asset) || confirmed.has_asset(asset).unwrap_or(false)
         };
         let is_wanted = |message: &Message| {
@@ -203,8 +208,8 @@ impl Reservoir {
         ToCheck(message.into_iter().collect())
     }
 
-    /// What was checked of the input that comes next; what was told before is forgotten.
-    pub fn tell_checked(&mut self, checked: Arc<ToCheck>) {
+    /// What others check of the input that comes next; what was told before is forgotten.
+    pub fn tell_checked(&mut self, checked: Option<Checks>) {
         self.checked = checked;
     }
 
@@ -224,82 +229,105 @@ mod tests {
         (issue_record("print", nonce), samples::issue("print", nonce))
     }
 
-    fn all_parts(work: &ToCheck) {
-        let mut verifier = Verifier::default();
-        for number in 0..work.parts() {
-            work.part(number, &mut verifier);
+    fn forged(nonce: u64) -> Vec<u8> {
+        let mut packed = issue(nonce).1;
+        *packed.last_mut().unwrap() ^= 1;
+        packed
+    }
+
+    fn of(all: &[Vec<u8>]) -> ToCheck {
+        let read = |data: &Vec<u8>| ToCheck(vec![Message::read(data, true).unwrap()]);
+        ToCheck::of(all.iter().map(read))
+    }
+
+    /// Work of which everything was found before it is asked for.
+    #[derive(Debug)]
+    struct Before(ToCheck, Vec<Found>);
+
+    impl Before {
+        fn new(work: ToCheck) -> Self {
+            let verifier = &mut Verifier::default();
+            let all = (0..work.parts()).map(|number| work.part(number, verifier));
+            let all = all.collect();
+            Self(work, all)
+        }
+    }
+
+    impl Outcomes<ToCheck> for Before {
+        fn work(&self) -> &ToCheck {
+            &self.0
+        }
+
+        fn outcome(&self, number: usize, _: &mut Verifier) -> (Found, bool) {
+            (self.1[number].clone(), false)
         }
     }
 
     #[test]
-    fn what_was_checked_is_packed_as_by_a_check_and_is_not_checked_again() {
-        let mut forged = issue(2).1;
-        let last = forged.len() - 1;
-        forged[last] ^= 1;
-        let data = [issue(1).1, forged, issue(3).1].concat();
-        let work = ToCheck(vec![Message::read(&data, true).unwrap()]);
-        assert_eq!((work.parts(), work.checked()), (4, 0));
-        all_parts(&work);
-        assert_eq!(work.checked(), 3);
-        let message = work.message(&data).unwrap();
+    fn what_is_told_of_each_message_is_what_a_check_of_it_says() {
+        let mixed = [issue(1).1, forged(2), issue(3).1].concat();
+        let all = [issue(4).1, mixed, [issue(5).1, issue(6).1].concat()];
+        let before = Before::new(of(&all));
+        assert_eq!(before.0.parts(), 2 + 4 + 3);
         let verifier = &mut Verifier::default();
-        for given in &message.issues {
-            let record = Record::BitmarkIssue(given.issue.clone());
-            let expected = record.pack(&given.issue.owner).map(|packed| {
-                let id = TxId::of(&packed);
-                (packed.into(), id)
-            });
-            assert_eq!(given.pack(verifier), (expected, false));
+        let mut good = Vec::new();
+        for data in &all {
+            let told = Told::of(&before, data).unwrap();
+            assert_eq!(told.digest(), PayId::of([data.as_slice()]));
+            for (number, issue) in told.message.issues.iter().enumerate() {
+                let record = Record::BitmarkIssue(issue.clone());
+                let expected = record.pack(&issue.owner).map(|packed| {
+                    let id = TxId::of(&packed);
+                    (packed.into(), id)
+                });
+                good.push(expected.is_ok());
+                assert_eq!(told.pack(number, issue, verifier), (expected, false));
+            }
         }
-        assert_eq!(
-            given_results(message),
-            [true, false, true],
-            "the second is forged"
-        );
-    }
-
-    fn given_results(message: &Message) -> Vec<bool> {
-        let verifier = &mut Verifier::default();
-        let issues = message.issues.iter();
-        issues.map(|given| given.pack(verifier).0.is_ok()).collect()
+        assert_eq!(good, [true, true, false, true, true, true]);
     }
 
     #[test]
-    fn nothing_is_known_of_any_other_bytes() {
+    fn nothing_is_told_of_any_other_bytes() {
         let data = [issue(1).1, issue(2).1].concat();
-        let work = ToCheck(vec![Message::read(&data, true).unwrap()]);
-        all_parts(&work);
+        let before = Before::new(of(std::slice::from_ref(&data)));
         for place in [0, 5, 70, 140, data.len() - 1] {
             let mut other = data.clone();
             other[place] ^= 1;
-            assert!(work.message(&other).is_none(), "{place}");
+            assert!(Told::of(&before, &other).is_none(), "{place}");
         }
-        assert!(work.message(&data[..data.len() / 2]).is_none());
-        assert!(work.message(&data).is_some());
+        assert!(Told::of(&before, &data[..data.len() / 2]).is_none());
+        assert!(Told::of(&before, &data).is_some());
     }
 
     #[test]
-    fn a_part_that_is_bad_ends_the_work_and_one_that_is_none_does_nothing() {
-        let mut forged = issue(2).1;
-        let last = forged.len() - 1;
-        forged[last] ^= 1;
-        let one = |data: &[u8]| ToCheck(vec![Message::read(data, true).unwrap()]);
-        let work = ToCheck::of([one(&issue(1).1), one(&forged)]);
+    fn a_part_that_is_bad_ends_the_work_and_one_that_is_none_is_bad() {
+        let work = of(&[issue(1).1, forged(2)]);
         let verifier = &mut Verifier::default();
-        let goes_on: Vec<bool> = (0..6).map(|part| work.part(part, verifier)).collect();
-        assert_eq!(goes_on, [true, true, true, false, true, true]);
+        let goes_on = |part| work.goes_on(&work.part(part, verifier));
+        let goes_on: Vec<bool> = (0..5).map(goes_on).collect();
+        assert_eq!(goes_on, [true, true, true, false, false]);
     }
 
     #[test]
     fn the_pay_id_is_that_of_the_records_however_long_they_were_written() {
         let (_, packed) = issue(1);
-        let message = Message::read(&packed, true).unwrap();
         let records = [packed.as_slice()];
-        assert_eq!(message.pay_id(records.into_iter()), PayId::of(records));
+        let expected = PayId::of(records);
+        assert_eq!(pay_id(records.into_iter(), &packed, expected), expected);
         // The tag in two bytes says the same record; its bytes are others.
         let long = [&[0x83, 0x00], &packed[1..]].concat();
-        let message = Message::read(&long, true).unwrap();
-        assert_eq!(message.pay_id(records.into_iter()), PayId::of(records));
-        assert_ne!(message.digest(), PayId::of(records));
+        let read = unpack_issues(&long, true).unwrap();
+        assert_eq!(read, [issue(1).0]);
+        let digest = PayId::of([long.as_slice()]);
+        assert_ne!(digest, expected);
+        assert_eq!(pay_id(records.into_iter(), &long, digest), expected);
+        // Less than all of it, and more.
+        let twice = [records[0], records[0]];
+        for (records, data) in [(&twice[..], &packed), (&records[..], &twice.concat())] {
+            let digest = PayId::of([data.as_slice()]);
+            let found = pay_id(records.iter().copied(), data, digest);
+            assert_eq!(found, PayId::of(records.iter().copied()));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::ahead::{Given, Message};
+use super::ahead::{self, Told};
 use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::due::Due;
@@ -43,27 +43,28 @@ impl Reservoir {
         source: Source,
         confirmed: &Confirmed<'_>,
     ) -> Result<IssuesStored, Refusal> {
-        let given = issues.into_iter().map(|issue| issue.map(Given::new));
-        let given: Vec<Option<Given>> = given.collect();
-        let given: Vec<Option<&Given>> = given.iter().map(Option::as_ref).collect();
-        self.store_given(&given, None, source, confirmed)
+        let issues: Vec<_> = issues.iter().map(Option::as_ref).collect();
+        self.store(&issues, None, None, source, confirmed)
     }
 
-    /// Stores the set that a message is.
+    /// Stores the set that a message with this digest is. What others check of it is told.
     pub(super) fn store_message(
         &mut self,
-        message: &Message,
+        issues: &[BitmarkIssue],
+        message: (&[u8], PayId),
+        told: Option<&Told<'_>>,
         source: Source,
         confirmed: &Confirmed<'_>,
     ) -> Result<IssuesStored, Refusal> {
-        let given: Vec<Option<&Given>> = message.issues.iter().map(Some).collect();
-        self.store_given(&given, Some(message), source, confirmed)
+        let issues: Vec<_> = issues.iter().map(Some).collect();
+        self.store(&issues, Some(message), told, source, confirmed)
     }
 
-    fn store_given(
+    fn store(
         &mut self,
-        issues: &[Option<&Given>],
-        message: Option<&Message>,
+        issues: &[Option<&BitmarkIssue>],
+        message: Option<(&[u8], PayId)>,
+        told: Option<&Told<'_>>,
         source: Source,
         confirmed: &Confirmed<'_>,
     ) -> Result<IssuesStored, Refusal> {
@@ -79,13 +80,16 @@ impl Reservoir {
         let mut seen = false;
         let mut known = None;
         let mut verifier = Verifier::default();
-        for given in issues {
-            let given = given.ok_or(Refusal::InvalidItem)?;
-            let (owner, asset) = (given.issue().owner, given.issue().asset_id);
+        for (number, issue) in issues.iter().enumerate() {
+            let issue = issue.ok_or(Refusal::InvalidItem)?;
+            let (owner, asset) = (issue.owner, issue.asset_id);
             if owner.testing != confirmed.chain().testing {
                 return Err(Refusal::WrongNetwork);
             }
-            let (packed, is_checked_now) = given.pack(&mut verifier);
+            let (packed, is_checked_now) = match told {
+                Some(told) => told.pack(number, issue, &mut verifier),
+                None => (ahead::pack(issue, &mut verifier), true),
+            };
             self.checked_here += u64::from(is_checked_now);
             let (packed, id) = packed?;
             // Most sets are of one asset.
@@ -116,8 +120,10 @@ impl Reservoir {
             })
             .collect();
         let packed = || all_packed.iter().map(AsRef::as_ref);
-        let pay_id =
-            message.map_or_else(|| PayId::of(packed()), |message| message.pay_id(packed()));
+        let pay_id = match message {
+            Some((data, digest)) => ahead::pay_id(packed(), data, digest),
+            None => PayId::of(packed()),
+        };
         let mut stored = IssuesStored {
             pay_id,
             pay_nonce: confirmed.pay_nonce(),

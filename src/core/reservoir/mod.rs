@@ -43,7 +43,7 @@ mod tests;
 mod transfers;
 mod verified;
 
-pub use ahead::ToCheck;
+pub use ahead::{Checks, Found, ToCheck};
 pub use caps::{Caps, Room, Source};
 pub use client::Request;
 pub use confirmed::Confirmed;
@@ -61,7 +61,6 @@ pub use shown::{ShownMember, ShownSet};
 pub use transfers::TransferStored;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::id::{AssetId, PayId, TxId};
 use super::ledger;
@@ -295,7 +294,7 @@ pub struct Reservoir {
     /// Changed since it was last asked for what is shared with peers.
     touched: BTreeSet<Part>,
     /// What others check of the input that comes next.
-    checked: Arc<ToCheck>,
+    checked: Option<Checks>,
     /// Signatures of issues that were checked here.
     checked_here: u64,
 }
@@ -322,7 +321,7 @@ impl Reservoir {
             mono: now.mono,
             effects: Vec::new(),
             touched: BTreeSet::new(),
-            checked: Arc::default(),
+            checked: None,
             checked_here: 0,
         }
     }

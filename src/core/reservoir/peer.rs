@@ -3,9 +3,8 @@
 //! next.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use super::ahead::Message;
+use super::ahead::Told;
 use super::caps::Source;
 use super::confirmed::Confirmed;
 use super::error::Refusal;
@@ -37,18 +36,7 @@ impl Reservoir {
                 return Err(Refusal::AlreadyExists);
             }
             Command::Issues => {
-                let checked = Arc::clone(&self.checked);
-                let stored = match checked.message(&data) {
-                    Some(message) => self.peer_issues(message, source, confirmed)?,
-                    None => {
-                        let digest = PayId::of([data.as_slice()]);
-                        if self.is_known(&digest, false) {
-                            return Err(Refusal::AlreadyExists);
-                        }
-                        let message = Message::read(&data, confirmed.chain().testing)?;
-                        self.peer_issues(&message.of_digest(digest), source, confirmed)?
-                    }
-                };
+                let stored = self.peer_issues(&data, source, confirmed)?;
                 if stored.duplicate {
                     return Err(Refusal::AlreadyExists);
                 }
@@ -86,14 +74,29 @@ impl Reservoir {
 
     fn peer_issues(
         &mut self,
-        message: &Message,
+        data: &[u8],
         source: Source,
         confirmed: &Confirmed<'_>,
     ) -> Result<IssuesStored, Refusal> {
-        if self.is_known(&message.digest(), false) {
+        let checked = self.checked.clone();
+        let told = checked.as_deref().and_then(|all| Told::of(all, data));
+        let digest = told
+            .as_ref()
+            .map_or_else(|| PayId::of([data]), Told::digest);
+        if self.is_known(&digest, false) {
             return Err(Refusal::AlreadyExists);
         }
-        self.store_message(message, source, confirmed)
+        let message = (data, digest);
+        match &told {
+            Some(one) => {
+                let issues = &one.message.issues;
+                self.store_message(issues, message, Some(one), source, confirmed)
+            }
+            None => {
+                let issues = unpack_issues(data, confirmed.chain().testing)?;
+                self.store_message(&issues, message, None, source, confirmed)
+            }
+        }
     }
 
     fn peer_assets(

@@ -11,6 +11,7 @@ use crate::core::id::AssetId;
 use crate::core::keys::PrivateKey;
 use crate::core::listener::{Asked, News, Request, Ticket};
 use crate::core::record::{AssetData, BitmarkIssue, Record, sign};
+use crate::core::reservoir::Checks;
 use crate::core::state::MemoryStore;
 use crate::core::time::Now;
 
@@ -102,9 +103,9 @@ impl Rig {
 
     fn step(&mut self, next: Next) -> Vec<Effect> {
         let mut out = Vec::new();
-        let Next { input, checked, .. } = next;
+        let checked = next.checked.clone().map(|shared| shared as Checks);
         self.engine
-            .step_checked(NOW, input, checked, &self.store, &mut out);
+            .step_checked(NOW, next.input, checked, &self.store, &mut out);
         out
     }
 
@@ -126,7 +127,8 @@ impl Rig {
         all
     }
 
-    /// Looks at what is in the queue, and waits until the helpers have checked so many issues of each.
+    /// Looks at what is in the queue, and waits until the helpers have done so many parts of each:
+    /// the issues of a set, and its digest last.
     fn look_ahead(&mut self, expected: &[usize]) {
         assert!(
             self.ahead
@@ -137,7 +139,8 @@ impl Rig {
         let end = Instant::now() + Duration::from_secs(60);
         let counts = |rig: &Self| -> Vec<usize> {
             let waiting = rig.ahead.waiting.iter();
-            waiting.map(|next| next.checked.checked()).collect()
+            let done = |next: &Next| next.checked.as_ref().map_or(0, |shared| shared.done());
+            waiting.map(done).collect()
         };
         while counts(self) != expected {
             assert!(Instant::now() < end, "{:?}, not {expected:?}", counts(self));
@@ -161,8 +164,9 @@ fn what_waits_is_checked_ahead_and_nothing_is_checked_twice() {
         rig.ask(News::Issues(news));
     }
     // The helper begins at the end and leaves a set at the first bad signature that it finds.
-    rig.look_ahead(&[10, 10, 6, 10, 10]);
-    let work: Vec<_> = rig.ahead.waiting.iter().map(|next| &next.checked).collect();
+    rig.look_ahead(&[11, 11, 6, 11, 11]);
+    let waiting = rig.ahead.waiting.iter();
+    let work: Vec<_> = waiting.map(|next| next.checked.as_ref().unwrap()).collect();
     assert!(Arc::ptr_eq(work[1], work[4]), "one set that came twice");
     assert_eq!(rig.engine.reservoir().checked_here(), 0);
     let told = rig.take_all();
