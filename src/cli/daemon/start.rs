@@ -41,6 +41,7 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
     let mut guard = Guard::new(limit);
     memory::raise_descriptor_limit();
     memory::give_back();
+    let mut has_settled = false;
     let mut looked = Instant::now();
     let fault = loop {
         if let Some(resident) = memory::resident()
@@ -55,6 +56,10 @@ pub fn run(config: &Config, accept_fork: Option<u64>) -> anyhow::Result<()> {
         }
         if looked.elapsed() >= LOOK_AT_DESCRIPTORS {
             looked = Instant::now();
+            // What threads do but once, when they begin.
+            if !std::mem::replace(&mut has_settled, true) {
+                memory::give_back();
+            }
             if memory::is_out_of_descriptors()
                 && let Some((address, count)) = memory::close_busiest()
             {
