@@ -5,7 +5,7 @@
 //! with it at once, and does itself what nobody has done yet. So both are at work until they meet,
 //! and the work comes to its end even where nobody helps.
 //!
-//! Bounds: [`THREADS`]; what is handed out is bounded by who does it.
+//! Bounds: 31 threads; what is handed out is bounded by who does it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

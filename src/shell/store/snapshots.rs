@@ -1,9 +1,11 @@
 //! The snapshots that sled writes beside its log when it opens: they save it reading the log from
-//! the beginning, and nothing is in them alone.
+//! the beginning.
 //!
 //! sled 0.34 takes a snapshot that it was ended at for one that is whole, and calls the store
 //! corrupt. So what is half written is removed before it opens, and one that cannot be read is put
-//! out of its way; the log then says the same. Nothing here reads or changes the log.
+//! out of its way. The log then says the same, or, where parts of it were given back and not used
+//! again, it is taken to end there, without a word: how far it was read tells the snapshot that is
+//! written then, by its name. Nothing here reads or changes the log.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -65,26 +67,40 @@ pub(super) fn remove_half_written(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the newest snapshot out of the way if it cannot be read; whether it did. A store whose
+/// The newest snapshot that is finished. Its name has how far the log was read for it, in digits of
+/// one length.
+fn newest(folder: &Path) -> io::Result<Option<(PathBuf, String)>> {
+    let mut snapshots = all(folder)?;
+    snapshots.retain(|(_, name)| !name.ends_with(HALF));
+    Ok(snapshots.into_iter().max_by(|a, b| a.1.cmp(&b.1)))
+}
+
+/// Puts the newest snapshot out of the way if it cannot be read; its name then. A store whose
 /// snapshots can be read is damaged elsewhere.
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn put_unreadable_aside(folder: &Path) -> io::Result<bool> {
+pub(super) fn put_unreadable_aside(folder: &Path) -> io::Result<Option<String>> {
     let Some(_lock) = lock(folder)? else {
-        return Ok(false);
+        return Ok(None);
     };
-    let mut snapshots = all(folder)?;
-    snapshots.retain(|(_, name)| !name.ends_with(HALF));
-    let newest = snapshots.into_iter().max_by(|a, b| a.1.cmp(&b.1));
-    let Some((path, name)) = newest else {
-        return Ok(false);
+    let Some((path, name)) = newest(folder)? else {
+        return Ok(None);
     };
     if is_readable(&std::fs::read(&path)?) {
-        return Ok(false);
+        return Ok(None);
     }
     std::fs::rename(&path, folder.join(format!("{ASIDE}{name}")))?;
-    Ok(true)
+    Ok(Some(name))
+}
+
+/// Whether the log was read, for the newest snapshot, at least as far as for the one of this name.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn is_as_far_as(folder: &Path, name: &str) -> io::Result<bool> {
+    let newest = newest(folder)?;
+    Ok(newest.is_some_and(|(_, newest)| newest.as_str() >= name))
 }
 
 /// Whether the bytes end with their length and their check value, as sled writes them.
