@@ -9,7 +9,9 @@
 //! | choosing | all are set back, not Normal yet | it waits; too few upstreams: connecting |
 //! | proving | a block above our tip that follows it | fetching |
 //! | proving | one that does not | finding the fork, downwards |
+//! | finding | digests, asked for ahead | judged from the top down: below one that differs it goes on |
 //! | finding | equal digests | the branch above is fetched whole, as far as it is longer than ours |
+//! | branch | blocks, asked for ahead | the first digests are computed meanwhile; taken in their order |
 //! | branch | longer than ours | switch: all of it or nothing |
 //! | fetching | blocks, asked for ahead | their digests are computed side by side; put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
@@ -26,21 +28,25 @@
 //! time, and nothing new is chosen before it is in or refused.
 //!
 //! Bounds: [`AHEAD`] blocks wait, a branch has at most the fork protection and one block and
-//! [`BRANCH_BYTES`] bytes, [`SET_BACK_MAX`] peers are remembered.
+//! [`BRANCH_BYTES`] bytes, [`FINDING_AHEAD`] digests or blocks of it are asked for ahead,
+//! [`SET_BACK_MAX`] peers are remembered.
+
+mod fork;
 
 use std::collections::BTreeMap;
 
+pub use self::fork::FINDING_AHEAD;
+use self::fork::{Branch, Finding};
 use crate::core::block::{HEADER_BYTES, Header};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::keys::PeerPublicKey;
-use crate::core::ledger::UNDO_KEPT;
 use crate::core::time::{Millis, Now};
 use crate::core::upstream::{Answer, Question};
 
 /// Blocks asked for ahead of the one that goes into the ledger.
 pub const AHEAD: u64 = 16;
-/// Bytes of a replacement branch.
+/// Bytes of a replacement branch, with those of its blocks that wait for others below them.
 pub const BRANCH_BYTES: usize = 128 << 20;
 /// Peers that are set back.
 pub const SET_BACK_MAX: usize = 256;
@@ -49,6 +55,8 @@ pub const SET_BACK_MAX: usize = 256;
 pub const PATIENCE_MS: Millis = 5_000;
 /// The pause of a peer that failed, and the patience with one that is slow, double so many times.
 const DOUBLINGS: u32 = 6;
+/// What is said of an answer of another kind than the question.
+const OF_ANOTHER_KIND: &str = "invalid peer response";
 
 /// What the node does for others (`proto/peer.md`, section 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,16 +150,8 @@ enum State {
         peer: Peer,
         number: u64,
     },
-    Finding {
-        peer: Peer,
-        number: u64,
-    },
-    Branch {
-        peer: Peer,
-        common: u64,
-        blocks: Vec<Vec<u8>>,
-        bytes: usize,
-    },
+    Finding(Finding),
+    Branch(Branch),
     Switching {
         peer: Peer,
         /// What the branch would make it.
@@ -228,8 +228,8 @@ impl Connector {
         match self.state {
             State::Connecting => "Connecting",
             State::Choosing | State::Proving { .. } => "HighestBlock",
-            State::Finding { .. } => "ForkDetect",
-            State::Branch { .. } | State::Switching { .. } | State::Fetching(_) => "FetchBlocks",
+            State::Finding(_) => "ForkDetect",
+            State::Branch(_) | State::Switching { .. } | State::Fetching(_) => "FetchBlocks",
             State::Sampling { .. } => "Sampling",
         }
     }
@@ -366,6 +366,11 @@ impl Connector {
             .is_some_and(|mark| now.mono < mark.until)
     }
 
+    /// Whether it took too long not long ago.
+    fn is_slow(&self, key: &PeerPublicKey) -> bool {
+        self.set_back.get(key).is_some_and(|mark| mark.delays > 0)
+    }
+
     /// Who claims most, of those not set back.
     fn best(&self, now: Now, local: &dyn Local) -> Option<Peer> {
         let mut best: Option<Peer> = None;
@@ -465,15 +470,15 @@ impl Connector {
             return;
         }
         match (&mut self.state, question, answer) {
+            (State::Finding(_), Question::Digest(number), answer) => {
+                self.digest_told(now, number, answer, local, out);
+            }
+            (State::Branch(_), Question::Block(number), answer) => {
+                self.branch_told(now, number, answer, local, out);
+            }
             (_, _, Answer::Failed(why)) => self.fail(now, peer.key, &why, out),
             (State::Proving { .. }, Question::Block(number), Answer::Block(packed)) => {
                 self.proved(now, peer, number, packed, local, out);
-            }
-            (State::Finding { .. }, Question::Digest(number), Answer::Digest(digest)) => {
-                self.found(now, peer, number, digest, local, out);
-            }
-            (State::Branch { .. }, Question::Block(number), Answer::Block(packed)) => {
-                self.branch_block(now, peer, number, packed, local, out);
             }
             (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
                 // The next one is put at once, or as soon as the one on its way is in.
@@ -485,16 +490,15 @@ impl Connector {
                 self.go_on(local, out);
             }
             // An answer of another kind than the question.
-            _ => self.fail(now, peer.key, "invalid peer response", out),
+            _ => self.fail(now, peer.key, OF_ANOTHER_KIND, out),
         }
     }
 
     fn current(&self) -> Option<Peer> {
         match &self.state {
-            State::Proving { peer, .. }
-            | State::Finding { peer, .. }
-            | State::Branch { peer, .. }
-            | State::Switching { peer, .. } => Some(*peer),
+            State::Proving { peer, .. } | State::Switching { peer, .. } => Some(*peer),
+            State::Finding(finding) => Some(finding.peer),
+            State::Branch(branch) => Some(branch.peer),
             State::Fetching(fetch) => Some(fetch.peer),
             _ => None,
         }
@@ -507,10 +511,8 @@ impl Connector {
             (State::Proving { number, .. }, Question::Block(asked)) => {
                 asked == *number && asked == height.saturating_add(1)
             }
-            (State::Finding { number, .. }, Question::Digest(asked)) => asked == *number,
-            (State::Branch { common, blocks, .. }, Question::Block(asked)) => {
-                asked == next_of_branch(*common, blocks)
-            }
+            (State::Finding(finding), Question::Digest(asked)) => finding.awaits(asked),
+            (State::Branch(branch), Question::Block(asked)) => branch.awaits(asked),
             (State::Fetching(fetch), Question::Block(asked)) => {
                 let put = self.putting.map_or(0, |(_, number)| number);
                 asked > height.max(put) && asked < fetch.ask && !fetch.waiting.contains_key(&asked)
@@ -556,114 +558,17 @@ impl Connector {
         if height <= 1 {
             return self.fail(now, peer.key, "its chain does not begin as ours does", out);
         }
-        self.state = State::Finding {
-            peer,
-            number: height,
-        };
-        out.push(Effect::Ask(peer.slot, Question::Digest(height)));
-    }
-
-    fn found(
-        &mut self,
-        now: Now,
-        peer: Peer,
-        number: u64,
-        digest: BlockDigest,
-        local: &dyn Local,
-        out: &mut Vec<Effect>,
-    ) {
-        let height = local.height();
-        let depth = height.saturating_sub(number);
-        let is_common = local.digest(number) == Some(digest);
-        let is_told = self.accept_fork.is_some_and(|accepted| number >= accepted);
-        if is_told && depth > UNDO_KEPT {
-            out.push(Effect::Report(format!(
-                "peer {} is on another branch of more than {UNDO_KEPT} blocks, which is more than a running \
-                 node takes off; to follow it, stop the node, run delete-down {}, and start it again",
-                peer.key,
-                number.saturating_add(1)
-            )));
-            return self.fail(now, peer.key, "a fork deeper than can be undone", out);
-        }
-        let allowed = depth < self.timing.fork_protection || is_told;
-        if !allowed {
-            out.push(Effect::Report(format!(
-                "peer {} is on another branch of more than {depth} blocks; to follow it, start with --accept-fork {}",
-                peer.key,
-                number.saturating_sub(1)
-            )));
-            return self.fail(now, peer.key, "a fork deeper than the protection", out);
-        }
-        if is_common {
-            self.state = State::Branch {
-                peer,
-                common: number,
-                blocks: Vec::new(),
-                bytes: 0,
-            };
-            out.push(Effect::Ask(
-                peer.slot,
-                Question::Block(number.saturating_add(1)),
-            ));
-        } else if number > 1 {
-            let number = number - 1;
-            self.state = State::Finding { peer, number };
-            out.push(Effect::Ask(peer.slot, Question::Digest(number)));
-        } else {
-            self.fail(now, peer.key, "its chain does not begin as ours does", out);
-        }
-    }
-
-    fn branch_block(
-        &mut self,
-        now: Now,
-        peer: Peer,
-        number: u64,
-        packed: Vec<u8>,
-        local: &dyn Local,
-        out: &mut Vec<Effect>,
-    ) {
-        let height = local.height();
-        let State::Branch {
-            common,
-            blocks,
-            bytes,
-            ..
-        } = &mut self.state
-        else {
-            return;
-        };
-        let due = next_of_branch(*common, blocks);
-        let checked = Header::unpack(&packed)
-            .map(|(header, _)| header)
-            .and_then(|header| header.check(self.chain, now.wall).map(|()| header));
-        let fits = matches!(&checked, Ok(header) if header.number == due && number == due);
-        *bytes = bytes.saturating_add(packed.len());
-        if !fits || *bytes > BRANCH_BYTES {
-            return self.fail(now, peer.key, "a branch that is none", out);
-        }
-        blocks.push(packed);
-        if due > height {
-            let (common, blocks) = (*common, std::mem::take(blocks));
-            self.state = State::Switching { peer, height: due };
-            out.push(Effect::Switch(common, blocks));
-        } else {
-            out.push(Effect::Ask(
-                peer.slot,
-                Question::Block(due.saturating_add(1)),
-            ));
-        }
+        self.find(peer, local, out);
     }
 
     /// Asks ahead and puts the next block, if it is here.
     fn go_on(&mut self, local: &dyn Local, out: &mut Vec<Effect>) {
+        let is_slow = self.current().is_some_and(|peer| self.is_slow(&peer.key));
         let State::Fetching(fetch) = &mut self.state else {
             return;
         };
         let height = local.height();
         // What a slow peer was asked for may still wait there: no more than one is added.
-        let mark = self.set_back.get(&fetch.peer.key);
-        let is_slow = mark.is_some_and(|mark| mark.delays > 0);
         let ahead = if is_slow { 1 } else { AHEAD };
         while fetch.ask <= fetch.last && fetch.ask <= height.saturating_add(ahead) {
             out.push(Effect::Ask(fetch.peer.slot, Question::Block(fetch.ask)));
@@ -734,11 +639,6 @@ fn prepare(chain: &Chain, now: Now, number: u64, packed: &[u8]) -> Option<Effect
 fn told(local: &dyn Local) -> usize {
     let peers = local.peers();
     peers.iter().filter(|peer| peer.height > 0).count()
-}
-
-/// The number of the block that a branch lacks next.
-const fn next_of_branch(common: u64, blocks: &[Vec<u8>]) -> u64 {
-    common.saturating_add(blocks.len() as u64).saturating_add(1)
 }
 
 #[cfg(test)]
