@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitmarkd::core::announce::{Announce, Effect, Input, Registration, Setup, Timing};
 use bitmarkd::core::block::{self, DigestMemory, HEADER_BYTES, Header};
 use bitmarkd::core::chain::{Chain, LOCAL};
-use bitmarkd::core::connector::{self, Connector, Local, Peer};
+use bitmarkd::core::connector::{self, Connector, FINDING_AHEAD, Local, Peer};
 use bitmarkd::core::id::BlockDigest;
 use bitmarkd::core::keys::PeerPublicKey;
 use bitmarkd::core::ledger::Ledger;
@@ -38,6 +38,7 @@ const CUT_LIST: &str = "a-list-that-is-cut-short-is-not-stored";
 const STATIC_PEER: &str = "a-bad-static-peer-ends-nothing";
 /// The block above our tip comes first, and nothing is removed before its replacement is here.
 const PROOF_FIRST: &str = "a-claim-is-proven-by-a-block-first";
+const AHEAD: &str = "questions-go-out-ahead";
 
 const FILE: &str = "peer-transcripts.json";
 /// For cases that do not say when they were recorded; later than all of them.
@@ -686,6 +687,15 @@ fn synchronise_trace(case: &Case, chain: &Recorded) {
     if is_fork {
         *local.digests.last_mut().expect("a block") = BlockDigest([0xbb; 32]);
         promised.insert(0, request_for(&LOCAL, Question::Block(before + 1)));
+        // The last digest that the trace asks for is the equal one: those that are asked for ahead of
+        // it follow, and nothing that follows them is another.
+        let walked = asked.iter().take_while(|frames| frames[1] == b"H").count();
+        let common = before + 1 - walked as u64;
+        let lowest = (common + 1).saturating_sub(FINDING_AHEAD).max(1);
+        let ahead = (lowest..common).rev();
+        let ahead = ahead.map(|number| request_for(&LOCAL, Question::Digest(number)));
+        let behind = walked + 1;
+        promised.splice(behind..behind, ahead);
     }
     let answers: BTreeMap<&Frames, &Frames> = recorded.iter().map(|(a, b)| (a, b)).collect();
     let got = follow(&mut local, |question| {
@@ -700,7 +710,9 @@ fn synchronise_trace(case: &Case, chain: &Recorded) {
     let show = |list: &[Frames]| list.iter().map(|f| shown(f)).collect::<Value>();
     let (recorded, got, promised) = (show(&asked), show(&got), show(&promised));
     if is_fork {
-        case.deviates_value(PROOF_FIRST, "messages", &recorded, &got, &promised);
+        for rule in [PROOF_FIRST, AHEAD] {
+            case.deviates_value(rule, "messages", &recorded, &got, &promised);
+        }
     } else {
         case.expect_value("messages", &recorded, &got);
     }

@@ -8,6 +8,9 @@ use crate::core::chain::LOCAL;
 use crate::core::id::TxId;
 use crate::core::upstream;
 
+mod fork;
+mod properties;
+
 /// A chain of empty blocks: number `n` of branch `b` has a digest that says so.
 fn digest(branch: u8, number: u64) -> BlockDigest {
     let mut bytes = [branch; 32];
@@ -329,75 +332,6 @@ fn a_slow_peer_is_passed_over_without_blame_and_still_served_by() {
 }
 
 #[test]
-fn a_longer_branch_replaces_ours_from_the_fork_on() {
-    let theirs = chain_of(7, 9, 4);
-    let mut stage = Stage::new(
-        chain_of(5, 6, 4),
-        vec![
-            (Some(theirs.clone()), 10),
-            (Some(vec![]), 1),
-            (Some(vec![]), 1),
-        ],
-    );
-    stage.step(Input::Changed);
-    assert_eq!(*stage.local.blocks.borrow(), theirs);
-    assert_eq!(stage.modes, [Mode::Normal]);
-}
-
-#[test]
-fn a_branch_from_the_very_first_block_is_followed_too() {
-    let theirs = chain_of(7, 9, 0);
-    let mut stage = Stage::new(
-        chain_of(5, 6, 0),
-        vec![
-            (Some(theirs.clone()), 10),
-            (Some(vec![]), 1),
-            (Some(vec![]), 1),
-        ],
-    );
-    stage.step(Input::Changed);
-    assert_eq!(*stage.local.blocks.borrow(), theirs);
-}
-
-#[test]
-fn a_fork_deeper_than_the_protection_is_reported_and_not_followed_unless_told() {
-    let ours = chain_of(5, 80, 10);
-    let theirs = chain_of(7, 90, 10);
-    let remotes = || {
-        vec![
-            (Some(theirs.clone()), 91),
-            (Some(vec![]), 1),
-            (Some(vec![]), 1),
-        ]
-    };
-    let mut stage = Stage::new(ours.clone(), remotes());
-    stage.step(Input::Changed);
-    assert_eq!(*stage.local.blocks.borrow(), ours);
-    assert!(stage.reports > 0);
-    assert_eq!(stage.modes, [Mode::Normal]);
-    let mut stage = Stage::new(ours, remotes());
-    stage.machine.accept_fork(2);
-    stage.step(Input::Changed);
-    assert_eq!(*stage.local.blocks.borrow(), theirs);
-}
-
-#[test]
-fn at_equal_height_the_branch_seen_first_stays() {
-    let ours = chain_of(5, 6, 4);
-    let mut stage = Stage::new(
-        ours.clone(),
-        vec![
-            (Some(chain_of(7, 6, 4)), 7),
-            (Some(vec![]), 1),
-            (Some(vec![]), 1),
-        ],
-    );
-    stage.step(Input::Changed);
-    stage.cycle();
-    assert_eq!(*stage.local.blocks.borrow(), ours);
-}
-
-#[test]
 fn one_block_behind_is_borne_for_a_while_and_news_that_do_not_fit_shorten_it() {
     let run = |hints: usize| {
         let mut stage = Stage::new(
@@ -630,42 +564,6 @@ fn looks_one_block_behind_are_forgotten_at_equal_heights() {
 }
 
 #[test]
-fn a_branch_that_ours_has_caught_up_with_blames_nobody() {
-    let remotes = || {
-        vec![
-            (Some(chain_of(7, 5, 4)), 6),
-            (Some(vec![]), 1),
-            (Some(vec![]), 1),
-        ]
-    };
-    for catches_up in [false, true] {
-        let mut stage = Stage::new(chain_of(5, 5, 4), remotes());
-        stage.local.blocks.borrow_mut().truncate(4);
-        stage.local.blocks.borrow_mut()[3] = 5;
-        let mut inputs = vec![Input::Changed];
-        while let Some(input) = inputs.pop() {
-            for effect in stage.one(input) {
-                match effect {
-                    Effect::Ask(slot, question) => {
-                        let answer = stage.answer(slot, question);
-                        inputs.push(Input::Answered(slot, question, answer));
-                    }
-                    Effect::Switch(..) => inputs.clear(),
-                    _ => {}
-                }
-            }
-        }
-        assert_eq!(stage.machine.state(), "FetchBlocks");
-        if catches_up {
-            stage.local.blocks.borrow_mut().push(5);
-        }
-        let out = stage.one(Input::Refused("not longer".to_owned()));
-        assert_eq!(blames(&out), !catches_up, "{out:?}");
-        assert_eq!(stage.machine.state(), "Sampling");
-    }
-}
-
-#[test]
 fn with_subscriptions_alone_it_is_normal_at_once() {
     let mut stage = Stage::new(vec![], vec![]);
     stage.machine = Connector::new(
@@ -686,87 +584,6 @@ fn four_nodes_that_see_each_other_are_all_normal() {
         let mut stage = Stage::new(vec![], others.collect());
         stage.step(Input::Changed);
         assert_eq!(stage.modes, [Mode::Normal]);
-    }
-}
-
-mod properties {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Answer or not, branch, length, and what is claimed.
-    type Remote = (bool, u8, usize, Option<u64>);
-
-    fn remote() -> impl Strategy<Value = Remote> {
-        let claim = prop_oneof![
-            Just(None),
-            Just(None),
-            (1..40_u64).prop_map(Some),
-            Just(Some(u64::MAX))
-        ];
-        (any::<bool>(), 1..4_u8, 0..20_usize, claim)
-    }
-
-    fn input() -> impl Strategy<Value = (usize, u8, u64, Vec<u8>)> {
-        let bytes = proptest::collection::vec(any::<u8>(), 0..120);
-        (0..4_usize, 0..9_u8, 0..12_u64, bytes)
-    }
-
-    proptest! {
-        #[test]
-        fn the_longest_branch_that_is_served_wins_among_liars(
-            remotes in proptest::collection::vec(remote(), 3..7),
-            ours in 0..12_usize,
-            common in 0..8_usize,
-        ) {
-            let chains: Vec<(Option<Vec<u8>>, u64)> = remotes
-                .iter()
-                .map(|(serves, branch, length, claim)| {
-                    let blocks = chain_of(*branch, *length, common);
-                    let height = claim.unwrap_or(blocks.len() as u64 + 1);
-                    (serves.then_some(blocks), height)
-                })
-                .collect();
-            let longest = remotes
-                .iter()
-                .filter(|(serves, _, _, claim)| *serves && claim.is_none())
-                .map(|(_, _, length, _)| *length)
-                .max()
-                .unwrap_or(0);
-            let mut stage = Stage::new(chain_of(9, ours, common), chains);
-            stage.step(Input::Changed);
-            for _ in 0..200 {
-                stage.cycle();
-            }
-            let reached = stage.local.blocks.borrow().len();
-            prop_assert!(reached >= longest.max(ours), "{reached} of {longest}");
-            prop_assert!(stage.asked < 1500, "{} questions", stage.asked);
-        }
-
-        #[test]
-        fn anything_in_any_order_does_no_harm(inputs in proptest::collection::vec(input(), 0..60)) {
-            let remotes = (0..4).map(|n| (None, n * 5)).collect();
-            let mut stage = Stage::new(chain_of(0, 3, 3), remotes);
-            for (slot, kind, number, bytes) in inputs {
-                let input = match kind {
-                    0 => Input::Applied,
-                    1 => Input::Refused("no".to_owned()),
-                    2 => Input::Switched,
-                    3 => Input::Hint,
-                    4 => Input::Changed,
-                    5 => Input::Answered(slot, Question::Digest(number), Answer::Digest(digest(0, number))),
-                    6 => Input::Answered(slot, Question::Block(number), Answer::Block(bytes)),
-                    7 => Input::Answered(slot, Question::Block(number), Answer::Failed("no".to_owned())),
-                    _ => {
-                        stage.now = stage.now.plus_ms(number * 3000);
-                        Input::Wake
-                    }
-                };
-                let out = stage.one(input);
-                prop_assert!(out.len() <= 2 * AHEAD as usize);
-                prop_assert!(stage.machine.set_back.len() <= SET_BACK_MAX);
-            }
-        }
     }
 }
 
