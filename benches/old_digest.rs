@@ -6,26 +6,34 @@
 //! computes for them.
 //!
 //! Answers that a node still has at hand from the last who asked are measured apart: on a long chain
-//! each block is asked for once, so that all come from the store.
+//! each block is asked for once, so that all come from the store. For the fork, the questions that a node
+//! has under way at once are under way here: the connector, its place for an outgoing peer and the thread
+//! of its sockets are those of a node, and the peer is a node's process.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bitmarkd::core::block::{DigestParams, HEADER_BYTES};
 use bitmarkd::core::chain::DEVNET;
-use bitmarkd::core::connector::{Connector, Effect, Input, Local, Peer, Timing};
+use bitmarkd::core::connector::{Connector, Effect, FINDING_AHEAD, Input, Local, Peer, Timing};
 use bitmarkd::core::id::BlockDigest;
 use bitmarkd::core::ledger::read;
 use bitmarkd::core::time::Now;
-use bitmarkd::core::upstream::{Answer, Question};
+use bitmarkd::core::upstream::{self, Answer, Own, Question, Upstream};
+use bitmarkd::core::wire::connection::Connection;
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
-use bitmarkd::shell::zmq::requester::Requester;
+use bitmarkd::shell::zmq::outward::{Id, News, Order, Outward, Publishing};
+use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
+use crossbeam_channel::{Receiver, unbounded};
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::fixture::{self, Fixture};
+use crate::process::PATIENCE;
 use crate::reference::{BLOCKS, Reference};
 use crate::rig::{Node, Seen, Service, ask_all};
 use crate::rival::Rival;
@@ -150,9 +158,119 @@ impl Local for Forked<'_> {
     }
 }
 
+/// An outgoing peer as a node has it: its questions are under way together, and a thread has its socket.
+struct Place {
+    upstream: Upstream,
+    outward: Outward,
+    news: Receiver<News>,
+    /// The socket that is open.
+    socket: Id,
+    begin: Instant,
+    /// What was answered and not taken yet.
+    answers: VecDeque<(Question, Answer)>,
+}
+
+impl Place {
+    /// Registers, and asks for the height; nothing but questions follows.
+    fn dial(context: &Context, service: &Service) -> Self {
+        let (tell, news) = unbounded();
+        let key = fresh_key();
+        let nothing = Publishing {
+            key: &key,
+            zap_domain: "broadcaster",
+            addresses: &[],
+        };
+        let outward = Outward::start(context, key.clone(), &nothing, "bench", move |item| {
+            let _ = tell.send(item);
+        })
+        .expect("a thread");
+        let own = Own {
+            key: key.public_key(),
+            listeners: Vec::new(),
+        };
+        let long = 3_600_000;
+        let timing = upstream::Timing {
+            cycle_ms: long,
+            timeout_ms: long,
+            question_ms: long,
+        };
+        let mut place = Self {
+            upstream: Upstream::new(&DEVNET, own, timing),
+            outward,
+            news,
+            socket: 0,
+            begin: Instant::now(),
+            answers: VecDeque::new(),
+        };
+        let address = Connection::from_text(&service.address.to_string()).expect("an address");
+        place.step(upstream::Input::Dial(service.key, address));
+        while place.upstream.height() == 0 {
+            place.take_reply();
+        }
+        place
+    }
+
+    fn step(&mut self, input: upstream::Input) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = Now {
+            mono: self.begin.elapsed().as_millis() as u64,
+            wall: wall.expect("a clock").as_secs(),
+        };
+        let mut effects = Vec::new();
+        self.upstream.step(now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                upstream::Effect::Open(key, address) => {
+                    self.socket += 1;
+                    let order = Order::Dial(
+                        self.socket,
+                        key,
+                        SocketAddr::new(address.ip(), address.port()),
+                    );
+                    self.outward.orders().give(order);
+                }
+                upstream::Effect::Send(frames) => {
+                    self.outward
+                        .orders()
+                        .give(Order::Request(self.socket, frames));
+                }
+                upstream::Effect::Answered(question, answer) => {
+                    self.answers.push_back((question, answer));
+                }
+                upstream::Effect::Proven(..)
+                | upstream::Effect::Learned(..)
+                | upstream::Effect::Height(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits for what comes next.
+    fn take_reply(&mut self) {
+        match self.news.recv_timeout(PATIENCE).expect("a reply") {
+            News::Received(id, frames) if id == self.socket => {
+                self.step(upstream::Input::Reply(frames));
+            }
+            News::Failed(_, why) => panic!("{why}"),
+            _ => {}
+        }
+    }
+
+    /// Waits for the next answer.
+    fn answer(&mut self) -> (Question, Answer) {
+        loop {
+            if let Some(answer) = self.answers.pop_front() {
+                return answer;
+            }
+            self.take_reply();
+        }
+    }
+}
+
 /// Seconds from the first question for a digest until the connector asks for the first block of the
-/// branch; it has asked for [`DEPTH`] digests then.
-fn fork_found(asker: &Requester, service: &Service, forked: &Forked<'_>) -> f64 {
+/// branch. It has asked for [`DEPTH`] digests then, and for one in vain that would show the fork to be
+/// too deep.
+fn fork_found(place: &mut Place, forked: &Forked<'_>) -> f64 {
     let timing = Timing {
         cycle_ms: 1_000,
         minimum_upstreams: 1,
@@ -165,35 +283,30 @@ fn fork_found(asker: &Requester, service: &Service, forked: &Forked<'_>) -> f64 
         wall: u64::from(u32::MAX),
     };
     let mut connector = Connector::new(now, &DEVNET, timing);
-    let mut effects = Vec::new();
-    connector.step(now, Input::Changed, forked, &mut effects);
+    let mut input = Input::Changed;
     let mut begin: Option<Instant> = None;
     let mut count = 0;
     loop {
-        let question = effects.drain(..).find_map(|effect| match effect {
-            Effect::Ask(_, question) => Some(question),
-            Effect::Report(text) => panic!("{text}"),
-            _ => None,
-        });
-        let question = question.expect("it asks on");
-        let answer = match question {
-            Question::Digest(number) => {
-                begin.get_or_insert_with(Instant::now);
-                count += 1;
-                Answer::Digest(told(asker, service, number))
-            }
-            Question::Block(number) => {
-                if let Some(begin) = begin {
-                    assert_eq!(count, DEPTH);
-                    return begin.elapsed().as_secs_f64();
-                }
-                let request = service.request("B", &[&number.to_be_bytes()]);
-                let mut reply = asker.ask(&request).expect("an answer");
-                Answer::Block(reply.remove(1))
-            }
-        };
-        let input = Input::Answered(forked.peer.slot, question, answer);
+        let mut effects = Vec::new();
         connector.step(now, input, forked, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Ask(_, question) => {
+                    if let Question::Digest(_) = question {
+                        begin.get_or_insert_with(Instant::now);
+                        count += 1;
+                    } else if let Some(begin) = begin {
+                        assert_eq!(count, DEPTH + 1);
+                        return begin.elapsed().as_secs_f64();
+                    }
+                    place.step(upstream::Input::Ask(question));
+                }
+                Effect::Report(text) => panic!("{text}"),
+                _ => {}
+            }
+        }
+        let (question, answer) = place.answer();
+        input = Input::Answered(forked.peer.slot, question, answer);
     }
 }
 
@@ -265,7 +378,7 @@ fn long(table: &mut Table, context: &Context, floor: Option<&Floor>, chance: &mu
          the full digest"
     )));
 
-    let asker = node.service.dial(context);
+    let mut place = Place::dial(context, &node.service);
     let mut pairs = Vec::new();
     for round in 0..FORKS {
         let peer = Peer {
@@ -279,7 +392,7 @@ fn long(table: &mut Table, context: &Context, floor: Option<&Floor>, chance: &mu
             height: top - 1 - round * DEPTH,
             peer,
         };
-        let ours = fork_found(&asker, &node.service, &forked).recip();
+        let ours = fork_found(&mut place, &forked).recip();
         let theirs = floor.map(|floor| floor.forks(context, chance));
         pairs.push((ours, theirs));
     }
@@ -287,8 +400,9 @@ fn long(table: &mut Table, context: &Context, floor: Option<&Floor>, chance: &mu
     let seconds = median(pairs.iter().map(|pair| pair.0)).recip();
     let seconds = Duration::from_secs_f64(seconds);
     table.row(row(&measure, floor, &pairs).parameters(format!(
-        "{FORKS} pairs; ours: the connector and a node process on loopback, one question after the \
-         other, {seconds:.1?}; floor: {DEPTH} answers, the newest {RING} at hand, the others computed"
+        "{FORKS} pairs; ours: connector, outgoing peer and socket thread of a node, and a node process on \
+         loopback, up to {FINDING_AHEAD} questions under way, {seconds:.1?}; floor: {DEPTH} answers, the \
+         newest {RING} at hand, the others computed"
     )));
 }
 
