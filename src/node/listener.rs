@@ -49,6 +49,11 @@ pub struct Parts {
     pub stop: Arc<AtomicBool>,
 }
 
+/// What a request with this reply counts as.
+fn result_of(reply: &Reply) -> &'static str {
+    if reply.is_error() { ERROR } else { ANSWERED }
+}
+
 /// The service.
 pub struct PeerService {
     chain: &'static Chain,
@@ -98,7 +103,7 @@ impl PeerService {
         if let Some(begun) = begun
             && self.order.connection(ticket).is_some()
         {
-            begun.end(if reply.is_error() { ERROR } else { ANSWERED });
+            begun.end(result_of(&reply));
         }
         self.leaving
             .extend(self.order.answer(ticket, reply.into_frames()));
@@ -114,39 +119,38 @@ impl PeerService {
         })
     }
 
-    /// `bytes` is what the request takes while it waits.
-    fn asked(&mut self, ticket: Ticket, begun: Begun, client: Client, asked: Asked, bytes: usize) {
-        let source = source_of(&PeerPublicKey(client.unwrap_or_default()));
-        let lost = match asked.request {
-            Request::Info => return self.answer(ticket, self.info(), Some(begun)),
-            Request::Height => {
-                let reply = Reply::height(self.shown.get().height);
-                return self.answer(ticket, reply, Some(begun));
-            }
+    /// What needs nobody else's work.
+    fn at_once(&self, asked: &Asked) -> Option<Reply> {
+        match &asked.request {
+            Request::Info => Some(self.info()),
+            Request::Height => Some(Reply::height(self.shown.get().height)),
             Request::Nothing | Request::News(News::Heart) => {
-                let reply = Reply::acknowledge(&asked.command);
-                return self.answer(ticket, reply, Some(begun));
+                Some(Reply::acknowledge(&asked.command))
             }
             Request::Block(_) | Request::Digest(_) => {
-                if let Some(key) = Key::of(&asked.request) {
-                    let branch = self.shown.get().branch;
-                    if let Some(reply) = self.kept.get(branch, key) {
-                        let reply = reply.clone();
-                        return self.answer(ticket, reply, Some(begun));
-                    }
-                    self.keeping.insert(ticket, (key, branch));
-                }
-                self.for_readers.push(source, ticket, asked.request, bytes)
+                let key = Key::of(&asked.request)?;
+                self.kept.get(self.shown.get().branch, key).cloned()
             }
-            Request::Register(_) | Request::News(_) | Request::Shared(_) => {
-                let input = Input::Request {
-                    ticket,
-                    source,
-                    client,
-                    asked,
-                };
-                self.for_owner.push(source, ticket, input, bytes)
+            Request::Register(_) | Request::News(_) | Request::Shared(_) => None,
+        }
+    }
+
+    /// What others work on. `bytes` is what the request takes while it waits.
+    fn asked(&mut self, ticket: Ticket, begun: Begun, client: Client, asked: Asked, bytes: usize) {
+        let source = source_of(&PeerPublicKey(client.unwrap_or_default()));
+        let lost = if let Request::Block(_) | Request::Digest(_) = asked.request {
+            if let Some(key) = Key::of(&asked.request) {
+                self.keeping.insert(ticket, (key, self.shown.get().branch));
             }
+            self.for_readers.push(source, ticket, asked.request, bytes)
+        } else {
+            let input = Input::Request {
+                ticket,
+                source,
+                client,
+                asked,
+            };
+            self.for_owner.push(source, ticket, input, bytes)
         };
         self.begun.insert(ticket, begun);
         for ticket in lost {
@@ -217,16 +221,26 @@ impl Service for PeerService {
         if banned {
             return begun.refuse();
         }
-        let Some(ticket) = self.order.open(Connection { socket, id }, envelope) else {
-            return begun.refuse();
+        // Of a message that is too large as a whole the parameters in front count, as of one that has
+        // more of them than its command takes.
+        let known = match Asked::read(self.chain, body) {
+            Err(reply) => Ok(reply),
+            Ok(asked) => self.at_once(&asked).ok_or(asked),
         };
-        match Asked::read(self.chain, body) {
-            Err(reply) => self.answer(ticket, reply, Some(begun)),
-            // Of a message that is too large as a whole the parameters in front count, as of one
-            // that has more of them than its command takes.
-            Ok(asked) => {
-                self.asked(ticket, begun, received.client, asked, bytes);
+        let connection = Connection { socket, id };
+        match known {
+            Ok(reply) if !self.order.is_waiting(&connection) => {
+                begun.end(result_of(&reply));
+                let reply = connection.reply(envelope, reply.into_frames());
+                self.leaving.push_back(reply);
             }
+            known => match (self.order.open(connection, envelope), known) {
+                (None, _) => begun.refuse(),
+                (Some(ticket), Ok(reply)) => self.answer(ticket, reply, Some(begun)),
+                (Some(ticket), Err(asked)) => {
+                    self.asked(ticket, begun, received.client, asked, bytes);
+                }
+            },
         }
     }
 

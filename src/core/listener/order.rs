@@ -27,6 +27,16 @@ pub struct Connection {
     pub id: Vec<u8>,
 }
 
+impl Connection {
+    /// A reply as it leaves: the socket, then routing id, envelope and body.
+    #[must_use]
+    pub fn reply(self, envelope: Envelope, body: Vec<Vec<u8>>) -> (usize, Vec<Vec<u8>>) {
+        let mut frames = envelope.around(body);
+        frames.insert(0, self.id);
+        (self.socket, frames)
+    }
+}
+
 /// Names an open request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -81,6 +91,13 @@ impl ReplyOrder {
         Some(ticket)
     }
 
+    /// Whether a request of this connection is open. Where none is, an answer that is known at once
+    /// need not be opened here: it may leave as it is.
+    #[must_use]
+    pub fn is_waiting(&self, connection: &Connection) -> bool {
+        self.connections.contains_key(connection)
+    }
+
     /// The connection of an open request.
     #[must_use]
     pub fn connection(&self, ticket: Ticket) -> Option<&Connection> {
@@ -109,9 +126,7 @@ impl ReplyOrder {
             }) = queue.pop_front()
             {
                 self.held = self.held.saturating_sub(size(&reply));
-                let mut frames = vec![connection.id.clone()];
-                frames.extend(envelope.around(reply));
-                leaving.push((connection.socket, frames));
+                leaving.push(connection.clone().reply(envelope, reply));
             }
         }
         if queue.is_empty() {

@@ -148,6 +148,28 @@ fn a_block_that_was_asked_for_is_answered_again_without_the_readers_until_blocks
 }
 
 #[test]
+fn what_is_known_at_once_waits_for_what_its_client_asked_before() {
+    let mut rig = Rig::new(8);
+    let leaving = |rig: &mut Rig| -> Vec<Vec<u8>> {
+        let replies = std::iter::from_fn(|| rig.service.next_reply());
+        replies
+            .map(|(_, mut frames)| frames.swap_remove(2))
+            .collect()
+    };
+    rig.ask(&[b"local", b"B", &2_u64.to_be_bytes()]);
+    rig.ask(&[b"local", b"N"]);
+    assert!(leaving(&mut rig).is_empty());
+    let (ticket, _) = rig.asked.try_recv().unwrap();
+    let block = Reply::block(b"block".to_vec());
+    rig.answers.send((ticket, block)).unwrap();
+    rig.service.woken();
+    assert_eq!(leaving(&mut rig), [b"B".to_vec(), b"N".to_vec()]);
+    rig.ask(&[b"local", b"I"]);
+    assert_eq!(leaving(&mut rig), [b"I".to_vec()]);
+    assert!(rig.service.order.is_empty());
+}
+
+#[test]
 fn what_has_no_answer_is_refused_or_dropped() {
     let mut rig = Rig::new(1);
     rig.ask(&[b"local", b"H", &[0; 8]]);

@@ -5,6 +5,7 @@
 //! socket has a linger and a size limit; nothing blocks without an end.
 
 pub mod access;
+mod descriptors;
 pub mod monitor;
 pub mod options;
 pub mod outward;

@@ -14,7 +14,7 @@ pub const MAX_MESSAGE: i64 = 5_000_000;
 /// Messages that wait unread from one connection of a server; the sender is held up beyond.
 const SERVER_RECEIVE_HWM: i32 = 16;
 /// Replies that wait in the library for one connection of a server; more wait in the backlog.
-const SERVER_SEND_HWM: i32 = 8;
+const SERVER_SEND_HWM: i32 = 16;
 /// Published messages that wait for one subscriber; more are lost to it.
 const PUBLISH_HWM: i32 = 256;
 /// Messages that wait unread from a server that we dialled: replies come one at a time.

@@ -2,6 +2,8 @@
 
 /// Most frames of a message that are kept; the rest is read and dropped.
 pub const MAX_FRAMES: usize = 24;
+/// Frames of a request: routing id, number, empty frame, chain, command, and parameters.
+const USUAL_FRAMES: usize = 8;
 /// Most bytes of a message that are kept: one frame of the largest size and its surroundings.
 pub const MAX_BYTES: usize = 5_100_000;
 
@@ -32,20 +34,23 @@ pub fn message(socket: &zmq::Socket) -> Result<Option<Received>, zmq::Error> {
 /// # Errors
 /// As [`message`].
 pub fn message_within(socket: &zmq::Socket, most: usize) -> Result<Option<Received>, zmq::Error> {
-    let mut received = Received::default();
     let mut frame = zmq::Message::new();
     match socket.recv(&mut frame, zmq::DONTWAIT) {
         Ok(()) => {}
         Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => return Ok(None),
         Err(e) => return Err(e),
     }
+    let mut received = Received {
+        frames: Vec::with_capacity(USUAL_FRAMES),
+        ..Received::default()
+    };
     loop {
         let more = frame.get_more();
         if received.client.is_none() {
-            received.client = frame
-                .gets("User-Id")
-                .and_then(|text| hex::decode(text).ok())
-                .and_then(|key| key.try_into().ok());
+            received.client = frame.gets("User-Id").and_then(|text| {
+                let mut key = [0; 32];
+                hex::decode_to_slice(text, &mut key).ok().map(|()| key)
+            });
         }
         received.bytes = received.bytes.saturating_add(frame.len());
         received.over_bytes |= received.bytes > most && received.frames.len() < MAX_FRAMES;

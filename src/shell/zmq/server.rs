@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::descriptors::Descriptors;
 use super::monitor::{Count, Event, Monitor};
 use super::options::{self, Family};
 use super::receive::{self, Received, Sent};
 use super::signal::{Signal, Waker};
-use super::{Context, Frames, SocketError, poll};
+use super::{Context, Frames, SocketError};
 use crate::core::keys::PeerPrivateKey;
 use crate::shell::counters::Flow;
 
@@ -24,9 +25,9 @@ const PASSES: usize = 64;
 /// Bytes of them after which the turn ends.
 const TURN_BYTES: usize = 256 << 10;
 /// Longest sleep of the loop.
-const TICK_MS: i64 = 1000;
+const TICK: Duration = Duration::from_secs(1);
 /// Longest sleep while replies wait for room.
-const BACKLOG_TICK_MS: i64 = 10;
+const BACKLOG_TICK: Duration = Duration::from_millis(10);
 /// Bytes of replies that wait for room.
 const BACKLOG_BYTES: usize = 16 << 20;
 /// Bytes of them for one client, beside one reply of any size.
@@ -126,6 +127,11 @@ impl Pass {
         if !self.is_open(index) {
             self.open.push(index);
         }
+    }
+
+    /// It was found empty.
+    fn close(&mut self, index: usize) {
+        self.open.retain(|other| *other != index);
     }
 }
 
@@ -247,6 +253,10 @@ impl Bound {
     }
 
     fn run(self, mut service: impl Service) {
+        let mut descriptors = match self.descriptors() {
+            Ok(descriptors) => descriptors,
+            Err(e) => return log::error!("{}: {e}; the service ends", self.name),
+        };
         let mut backlog = Backlog::default();
         let mut pass = Pass::default();
         (0..self.sockets.len()).for_each(|index| pass.open(index));
@@ -254,7 +264,7 @@ impl Bound {
         self.signal.lower();
         self.take_events(&mut service);
         while !service.is_over() {
-            if let Err(e) = self.turn(&mut service, &mut backlog, &mut pass) {
+            if let Err(e) = self.turn(&mut service, &mut backlog, &mut pass, &mut descriptors) {
                 log::error!("{}: {e}; the service ends", self.name);
                 return;
             }
@@ -271,24 +281,25 @@ impl Bound {
         service: &mut impl Service,
         backlog: &mut Backlog,
         pass: &mut Pass,
-    ) -> Result<(), zmq::Error> {
+        descriptors: &mut Descriptors,
+    ) -> Result<(), SocketError> {
         service.woken();
         self.send_replies(service, backlog, pass);
         for (index, (socket, _)) in self.sockets.iter().enumerate() {
             if pass.is_open(index) {
-                let is_left = self.receive(index, socket, service, backlog, pass)?;
-                pass.open.retain(|other| *other != index || is_left);
+                self.receive(index, socket, service, backlog, pass)?;
             }
         }
         pass.count += 1;
         if pass.open.is_empty() || pass.count >= PASSES {
             pass.count = 0;
-            self.look(service, backlog, pass)?;
+            self.look(service, backlog, pass, descriptors)?;
         }
         Ok(())
     }
 
-    /// Takes some messages, and sends what is answered at once; whether more may be there.
+    /// Takes some messages, then sends what was answered at once: the thread of the library that sends
+    /// is woken for all of it together.
     fn receive(
         &self,
         index: usize,
@@ -296,22 +307,32 @@ impl Bound {
         service: &mut impl Service,
         backlog: &mut Backlog,
         pass: &mut Pass,
-    ) -> Result<bool, zmq::Error> {
+    ) -> Result<(), zmq::Error> {
         let mut bytes = 0;
         for _ in 0..TURN {
             let Some(received) = receive::message(socket)? else {
-                return Ok(false);
+                pass.close(index);
+                break;
             };
             bytes += size(&received.frames);
             let came = on_wire(received.bytes, &received.frames);
             self.bytes.receive(came);
             service.message(index, received);
-            self.send_replies(service, backlog, pass);
             if bytes > TURN_BYTES {
                 break;
             }
         }
-        Ok(true)
+        self.send_replies(service, backlog, pass);
+        Ok(())
+    }
+
+    /// What tells that a socket has something: the signal first, then each socket and its monitor.
+    fn descriptors(&self) -> Result<Descriptors, SocketError> {
+        let mut all = vec![self.signal.fd()?];
+        for (socket, monitor) in &self.sockets {
+            all.extend([socket.get_fd()?, monitor.fd()?]);
+        }
+        Ok(Descriptors::new(&all)?)
     }
 
     /// Waits for anything, unless it is known that there is something, and takes all that is no
@@ -322,27 +343,18 @@ impl Bound {
         service: &mut impl Service,
         backlog: &Backlog,
         pass: &mut Pass,
-    ) -> Result<(), zmq::Error> {
+        descriptors: &mut Descriptors,
+    ) -> Result<(), SocketError> {
         let tick = match (pass.open.is_empty(), backlog.is_empty()) {
-            (false, _) => 0,
-            (true, true) => TICK_MS,
-            (true, false) => BACKLOG_TICK_MS,
+            (false, _) => Duration::ZERO,
+            (true, true) => TICK,
+            (true, false) => BACKLOG_TICK,
         };
-        let readable: Vec<bool> = {
-            let item = |fd| zmq::PollItem::from_fd(fd, zmq::POLLIN);
-            let mut items = vec![item(self.signal.fd()?)];
-            for (socket, monitor) in &self.sockets {
-                items.push(item(socket.get_fd()?));
-                items.push(item(monitor.fd()?));
-            }
-            poll(&mut items, tick)?;
-            items.iter().map(zmq::PollItem::is_readable).collect()
-        };
+        descriptors.wait(tick)?;
         // A time-out looks everywhere: a descriptor tells of a change once, and one that was missed
         // is not told again.
-        let is_timeout = tick > 0 && !readable.contains(&true);
-        let is_readable =
-            |index: usize| is_timeout || readable.get(index).copied().unwrap_or_default();
+        let is_timeout = !tick.is_zero() && descriptors.is_silent();
+        let is_readable = |index: usize| is_timeout || descriptors.told(index);
         if is_readable(0) {
             self.signal.lower();
         }

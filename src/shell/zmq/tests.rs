@@ -40,7 +40,7 @@ impl Service for Echo {
         let _ = self.events.send(event);
     }
     fn next_reply(&mut self) -> Option<(usize, Frames)> {
-        self.replies.pop()
+        (!self.replies.is_empty()).then(|| self.replies.remove(0))
     }
     fn is_over(&self) -> bool {
         self.over
