@@ -47,6 +47,13 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn bytes_in_one_piece_are_written_as_bytes_one_by_one(bytes: Vec<u8>) {
+            prop_assert_eq!(encode(1, &serde_bytes::Bytes::new(&bytes)), encode(1, &bytes));
+        }
+    }
+
     #[test]
     fn another_version_is_not_read() {
         assert_eq!(decode::<u64>(2, &encode(1, &7_u64)), None);

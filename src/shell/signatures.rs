@@ -8,7 +8,7 @@
 //! Bounds: 31 threads; what is handed out is bounded by who does it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, unbounded};
@@ -85,19 +85,18 @@ impl Drop for Help {
 
 /// What a thread of the pool does of a job, whatever its work is.
 trait Helped: Send + Sync {
-    fn help(&self);
+    fn help(&self, verifier: &mut Verifier);
 }
 
 impl<W: Divided> Helped for Job<W> {
     /// Does parts that nobody has taken until there is none.
-    fn help(&self) {
-        let mut verifier = Verifier::default();
+    fn help(&self, verifier: &mut Verifier) {
         while !self.is_over.load(Ordering::Relaxed) {
             let taken = self.taken.fetch_add(1, Ordering::Relaxed);
             let Some(number) = self.shared.outcomes.len().checked_sub(taken + 1) else {
                 return;
             };
-            let (outcome, _) = self.shared.outcome(number, &mut verifier);
+            let (outcome, _) = self.shared.outcome(number, verifier);
             if !self.shared.work.goes_on(&outcome) {
                 self.is_over.store(true, Ordering::Relaxed);
             }
@@ -109,6 +108,8 @@ impl<W: Divided> Helped for Job<W> {
 struct Pool {
     queue: Option<Sender<Arc<dyn Helped>>>,
     threads: Vec<JoinHandle<()>>,
+    /// Of whoever waits for a block; each thread has one of its own.
+    waiting: Mutex<Verifier>,
 }
 
 impl Drop for Pool {
@@ -140,7 +141,10 @@ impl Cores {
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("checker-{number}"))
-                .spawn(move || jobs.iter().for_each(|job| job.help()));
+                .spawn(move || {
+                    let mut verifier = Verifier::default();
+                    jobs.iter().for_each(|job| job.help(&mut verifier));
+                });
             thread
                 .inspect_err(|e| log::warn!("no thread for signature checks: {e}"))
                 .ok()
@@ -148,6 +152,7 @@ impl Cores {
         Self(Arc::new(Pool {
             threads: threads.collect(),
             queue: Some(queue),
+            waiting: Mutex::default(),
         }))
     }
 
@@ -194,11 +199,14 @@ impl Checker for Cores {
         });
         let parts: Vec<_> = parts.collect();
         meanwhile();
-        let mut verifier = Verifier::default();
+        // Mostly one waits at a time; who comes beside him begins anew.
+        let mut others = Verifier::default();
+        let mut kept = self.0.waiting.try_lock();
+        let verifier = kept.as_deref_mut().unwrap_or(&mut others);
         let mut results = Vec::with_capacity(claims.len());
         for (some, _help) in &parts {
             let numbers = 0..some.outcomes.len();
-            results.extend(numbers.map(|number| some.outcome(number, &mut verifier).0));
+            results.extend(numbers.map(|number| some.outcome(number, verifier).0));
         }
         results
     }
@@ -206,8 +214,6 @@ impl Checker for Cores {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::core::id::TxId;
     use crate::core::keys::PrivateKey;
@@ -286,8 +292,8 @@ mod tests {
     fn helpers_begin_at_the_end_and_stop_where_nothing_more_is_of_use() {
         for (last, expected) in [(9, vec![5, 4, 3, 2, 1, 0]), (3, vec![5, 4, 3])] {
             let job = written(6, last);
-            job.help();
-            job.help();
+            job.help(&mut Verifier::default());
+            job.help(&mut Verifier::default());
             assert_eq!(*job.shared.work.1.lock().unwrap(), expected);
             assert_eq!(job.shared.done(), expected.len());
         }
@@ -298,7 +304,7 @@ mod tests {
         let job = written(1000, usize::MAX);
         let found_now = std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| job.help());
+                scope.spawn(|| job.help(&mut Verifier::default()));
             }
             let mut verifier = Verifier::default();
             let mut found_now = Vec::new();
@@ -322,7 +328,7 @@ mod tests {
     fn who_stops_to_need_the_outcome_stops_the_help() {
         let job = written(6, usize::MAX);
         drop(Help(Arc::clone(&job.is_over)));
-        job.help();
+        job.help(&mut Verifier::default());
         assert_eq!(job.shared.done(), 0);
     }
 }

@@ -4,10 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{KeyError, base58};
+use super::{KeyError, Verifier, base58};
 use crate::core::wire::varint;
 
 /// Bit 0 of a key code: a public key.
@@ -136,38 +135,6 @@ impl Account {
     }
 }
 
-/// Checks signatures one after the other. What comes in a row is mostly of one key, and a key has to be
-/// unpacked into a point of the curve before anything can be checked with it, which is a tenth of the
-/// work: the last one is kept unpacked.
-#[derive(Debug, Default)]
-pub struct Verifier(Option<VerifyingKey>);
-
-impl Verifier {
-    /// The same as [`Account::verify`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn verify(
-        &mut self,
-        account: &Account,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), KeyError> {
-        let PublicKey::Ed25519(key) = &account.key else {
-            return Err(KeyError::InvalidSignature);
-        };
-        let invalid = |_| KeyError::InvalidSignature;
-        let signature = Signature::from_slice(signature).map_err(invalid)?;
-        let key = match self.0 {
-            Some(last) if last.as_bytes() == key => last,
-            _ => *self
-                .0
-                .insert(VerifyingKey::from_bytes(key).map_err(invalid)?),
-        };
-        key.verify(message, &signature).map_err(invalid)
-    }
-}
-
 /// The key of a text form: what is left after the check value, which must agree.
 pub(super) fn checked_key<'a>(decoded: &[u8], rest: &'a [u8]) -> Result<&'a [u8], KeyError> {
     let size = rest
@@ -218,7 +185,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::keys::PrivateKey;
 
     proptest! {
         #[test]
@@ -233,39 +199,6 @@ mod tests {
             let _ = Account::from_bytes(&bytes);
             let _ = Account::from_text(&base58::encode(&bytes));
         }
-    }
-
-    #[test]
-    fn a_verifier_says_of_each_what_a_fresh_one_says_whatever_came_before() {
-        let keys = [1, 2].map(|seed| PrivateKey::from_ed25519_seed(&[seed; 32], true));
-        let good = keys.each_ref().map(|key| key.account().unwrap());
-        // No point of the curve, a key of no algorithm, the same key of the other network.
-        let mut bytes = [0; 32];
-        bytes[0] = 2;
-        assert!(VerifyingKey::from_bytes(&bytes).is_err());
-        let no_point = Account::ed25519(bytes, true);
-        let nobody = Account {
-            testing: true,
-            key: PublicKey::Nothing([1, 2]),
-        };
-        let abroad = Account {
-            testing: false,
-            ..good[0]
-        };
-        let accounts = [good[0], good[1], no_point, nobody, abroad];
-        let signatures = [keys[0].sign(b"m"), keys[1].sign(b"m"), vec![7; 64], vec![]];
-        let mut verifier = Verifier::default();
-        let mut passed = 0;
-        for first in &accounts {
-            for second in [first, &accounts[0], &accounts[1], &accounts[2]] {
-                for signature in &signatures {
-                    let said = verifier.verify(second, b"m", signature);
-                    assert_eq!(said, second.verify(b"m", signature));
-                    passed += usize::from(said.is_ok());
-                }
-            }
-        }
-        assert_eq!(passed, 13);
     }
 
     #[test]

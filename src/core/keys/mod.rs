@@ -12,10 +12,12 @@ pub mod reference_seal;
 pub mod sealed;
 pub mod secret;
 pub mod seed;
+pub mod verifier;
 
-pub use account::{Account, PublicKey, Verifier};
+pub use account::{Account, PublicKey};
 pub use error::KeyError;
 pub use peer_key::{PeerPrivateKey, PeerPublicKey};
 pub use private_key::PrivateKey;
 pub use secret::{Secret, SecretError};
 pub use seed::Seed;
+pub use verifier::Verifier;

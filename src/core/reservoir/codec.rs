@@ -2,7 +2,10 @@
 //! section 19). What is read is checked for being what it says it is, and is nothing otherwise;
 //! what the chain says of it is not asked here.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 
 use super::blocks::read_members;
 use super::due::Due;
@@ -38,9 +41,9 @@ struct StoredVerification {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredSet {
+struct StoredSet<'a> {
     /// Packed record, and whether it is confirmed.
-    members: Vec<(Vec<u8>, bool)>,
+    members: Vec<(Cow<'a, Bytes>, bool)>,
     due: Option<Vec<Vec<StoredPayment>>>,
     source: Option<u64>,
     deadline: UnixSeconds,
@@ -89,7 +92,7 @@ pub(super) fn encode_set(set: &Set) -> Vec<u8> {
             members: set
                 .members
                 .iter()
-                .map(|member| (member.packed.to_vec(), member.confirmed))
+                .map(|member| (Cow::Borrowed(Bytes::new(member.packed)), member.confirmed))
                 .collect(),
             due: set.due.as_ref().map(stored_due),
             source: set.source,
@@ -204,7 +207,10 @@ pub(super) fn read_asset(id: &[u8], value: &[u8], testing: bool) -> Option<Cache
 pub(super) fn read_set(value: &[u8], testing: bool) -> Option<Set> {
     let stored: StoredSet = codec::decode(VERSION, value)?;
     let packed = stored.members.iter();
-    let packed = packed.map(|(bytes, confirmed)| (TxId::of(bytes), bytes.as_slice(), *confirmed));
+    let packed = packed.map(|(bytes, confirmed)| {
+        let bytes: &[u8] = bytes;
+        (TxId::of(bytes), bytes, *confirmed)
+    });
     let (kind, members) = read_members(packed, testing)?;
     if matches!(kind, Kind::Transfer { .. }) && members.len() != 1 {
         return None;

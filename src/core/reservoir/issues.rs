@@ -13,7 +13,7 @@ use super::set::{Kind, Set, Verification};
 use super::{LIFE_S, Reservoir};
 use crate::core::block::Target;
 use crate::core::id::{PayId, PayNonce, TxId};
-use crate::core::keys::{Account, Verifier};
+use crate::core::keys::Account;
 use crate::core::record::BitmarkIssue;
 
 /// What a client needs to verify its set.
@@ -79,7 +79,6 @@ impl Reservoir {
         let mut owners = BTreeSet::new();
         let mut seen = false;
         let mut known = None;
-        let mut verifier = Verifier::default();
         for (number, issue) in issues.iter().enumerate() {
             let issue = issue.ok_or(Refusal::InvalidItem)?;
             let (owner, asset) = (issue.owner, issue.asset_id);
@@ -87,8 +86,8 @@ impl Reservoir {
                 return Err(Refusal::WrongNetwork);
             }
             let (packed, is_checked_now) = match told {
-                Some(told) => told.pack(number, issue, &mut verifier),
-                None => (ahead::pack(issue, &mut verifier), true),
+                Some(told) => told.pack(number, issue, &mut self.verifier),
+                None => (ahead::pack(issue, &mut self.verifier), true),
             };
             self.checked_here += u64::from(is_checked_now);
             let (packed, id) = packed?;

@@ -42,8 +42,14 @@ pub(super) struct Members {
 
 impl<'a> FromIterator<Member<'a>> for Members {
     fn from_iter<I: IntoIterator<Item = Member<'a>>>(members: I) -> Self {
-        let (mut bytes, mut assets, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let members = members.into_iter();
+        let count = members.size_hint().0;
+        let (mut bytes, mut assets, mut kept) = (Vec::new(), Vec::new(), Vec::with_capacity(count));
         for member in members {
+            if bytes.is_empty() {
+                // Those of a set are about as long as each other.
+                bytes.reserve(member.packed.len().saturating_mul(count));
+            }
             bytes.extend_from_slice(member.packed);
             let asset = member.asset.map(|asset| {
                 let known = assets.iter().rposition(|known| *known == asset);

@@ -63,6 +63,7 @@ pub use transfers::TransferStored;
 use std::collections::BTreeSet;
 
 use super::id::{AssetId, PayId, TxId};
+use super::keys::Verifier;
 use super::ledger;
 use super::record::Record;
 use super::state::{Batch, StoreFault};
@@ -295,6 +296,8 @@ pub struct Reservoir {
     touched: BTreeSet<Part>,
     /// What others check of the input that comes next.
     checked: Option<Checks>,
+    /// What checks those that nobody else has checked.
+    verifier: Verifier,
     /// Signatures of issues that were checked here.
     checked_here: u64,
 }
@@ -322,6 +325,7 @@ impl Reservoir {
             effects: Vec::new(),
             touched: BTreeSet::new(),
             checked: None,
+            verifier: Verifier::default(),
             checked_here: 0,
         }
     }
