@@ -24,6 +24,7 @@ mod requests;
 mod rig;
 mod rival;
 mod size;
+mod snapshot;
 mod start;
 mod sync;
 mod table;
@@ -45,6 +46,7 @@ const MEASURES: &[Measure] = &[
     ("lookup", lookup::run),
     ("size", size::run),
     ("start", start::run),
+    ("snapshot", snapshot::run),
     ("growth", growth::run),
     ("old-digest", old_digest::run),
     ("requests", requests::run),

@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const WRITTEN: usize = 200;
 
 /// Ends with the measure.
-struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -86,7 +86,7 @@ fn killed(path: &Path, records: u64, number: usize) -> u64 {
 }
 
 /// A node's folder, and where its store belongs.
-fn node(folder: &Path) -> (Plan, PathBuf) {
+pub fn node(folder: &Path) -> (Plan, PathBuf) {
     let mut ports = Ports::default();
     let plan = Plan::new(folder, "n1", &mut ports).expect("ports");
     make::write_node(&plan, std::slice::from_ref(&plan), "devnet", 1).expect("a folder");
@@ -97,8 +97,8 @@ fn node(folder: &Path) -> (Plan, PathBuf) {
     (plan, storage.0)
 }
 
-/// Seconds until a node on its store answers; it has this height at least. It is stopped then.
-fn ours(plan: &Plan, height: u64) -> f64 {
+/// Starts a node on its store: it, and the seconds until it answers. It has this height at least.
+pub fn running(plan: &Plan, height: u64) -> (Process, f64) {
     let socket = plan.directory.join("control.socket");
     let begin = Instant::now();
     let child = program(plan)
@@ -106,7 +106,7 @@ fn ours(plan: &Plan, height: u64) -> f64 {
         .stderr(Stdio::null())
         .spawn()
         .expect("a node");
-    let mut node = Process(child);
+    let node = Process(child);
     let seconds = loop {
         if let Ok(status) = control::call(&socket, &json!({"command": "status"})) {
             let seconds = begin.elapsed().as_secs_f64();
@@ -118,6 +118,12 @@ fn ours(plan: &Plan, height: u64) -> f64 {
         // Processes have no event to wait on: they are asked.
         std::thread::sleep(Duration::from_millis(2));
     };
+    (node, seconds)
+}
+
+/// The same seconds; it is stopped then.
+fn ours(plan: &Plan, height: u64) -> f64 {
+    let (mut node, seconds) = running(plan, height);
     kill_process(Pid::from_child(&node.0), Signal::TERM).expect("it is there");
     assert!(node.0.wait().expect("it ends").success(), "a clean stop");
     seconds
