@@ -77,7 +77,8 @@ impl Storage {
     }
 }
 
-/// Builds all indexes again from the stored blocks; `built` hears of each block.
+/// Builds all indexes again from the stored blocks; `built` hears of each block. What a rebuild that was
+/// interrupted had to drop goes first.
 ///
 /// # Errors
 /// A stored block that breaks a rule: the one behind the last that was built. Or a fault of the
@@ -100,7 +101,8 @@ fn rebuild_with(
         built(height);
         true
     };
-    let height = drive(store, chain, cores, Rebuild::new(chain), built)?;
+    let rebuild = Rebuild::asked_for(chain, store)?;
+    let height = drive(store, chain, cores, rebuild, built)?;
     Ok(height.unwrap_or(1))
 }
 

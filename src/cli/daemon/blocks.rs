@@ -21,15 +21,12 @@ use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
 use crate::core::ledger::{Ledger, LedgerError, Rebuild, UNDO_KEPT, keys};
 use crate::core::reservoir::{Confirmed, Reservoir};
-use crate::core::state::{Batch, Overlay, Pool, View as _};
+use crate::core::state::{Overlay, Pool, View as _};
 use crate::core::time::Now;
 use crate::node::{Storage, caps, rebuild_store};
 use crate::shell::files::config::Config;
 use crate::shell::signatures::Cores;
 use crate::shell::store::{CACHE_BYTES, Store};
-
-/// Blocks that one batch removes when their indexes are built again anyway.
-const REMOVED_AT_ONCE: u64 = 256;
 
 /// The store, made if it is not there.
 pub(super) fn open(config: &Config) -> anyhow::Result<Store> {
@@ -146,19 +143,7 @@ fn take_off(store: &Store, config: &Config, number: u64, tell: Tell) -> anyhow::
     }
     // What the blocks changed is not kept: they go, and the indexes follow. The mark is on disk
     // before the first block goes, so whoever opens the store next finishes the work.
-    store.apply(&Rebuild::ask())?;
-    store.flush()?;
-    let mut above = height(store)?.saturating_add(1);
-    while above > number {
-        let from = above.saturating_sub(REMOVED_AT_ONCE).max(number);
-        let mut batch = Batch::new();
-        for number in from..above {
-            batch.delete(Pool::Blocks, keys::block(number));
-            batch.delete(Pool::BlockDigest, keys::block(number));
-        }
-        store.apply(&batch)?;
-        above = from;
-    }
+    store.apply(&Rebuild::ask_without(number))?;
     store.flush()?;
     build_indexes(store, chain, tell)
 }

@@ -8,7 +8,7 @@ use crate::core::currency::{Currency, Payments, address};
 use crate::core::id::{AssetId, TxId};
 use crate::core::keys::PrivateKey;
 use crate::core::ledger::checked::Checked;
-use crate::core::ledger::{Rebuild, RebuildStep, UNDO_KEPT};
+use crate::core::ledger::{Rebuild, RebuildStep, UNDO_KEPT, keys};
 use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
 use crate::core::state::{MemoryStore, Pool};
 
@@ -406,4 +406,69 @@ fn news_go_in_while_old_digests_are_checked() {
     assert_eq!(node.verified(), 1);
     assert_eq!(node.run(digest_of).last(), Some(&20));
     assert_eq!(node.verified(), 21);
+}
+
+/// Takes so many steps at most; whether it came to its end.
+fn drive(mut rebuild: Rebuild, store: &mut MemoryStore, most: usize) -> bool {
+    for _ in 0..most {
+        match rebuild.step(store).unwrap() {
+            RebuildStep::Store(batch) => store.apply(&batch),
+            RebuildStep::Digest(..) => panic!("all digests are there"),
+            RebuildStep::Done(batch, _) => {
+                store.apply(&batch);
+                return true;
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn a_drop_that_was_interrupted_anywhere_is_finished_at_the_next_start() {
+    const FALSE: u64 = 6;
+    let (mut store, below) = chain(1_500, FALSE - 1);
+    let mut batch = Batch::new();
+    batch.put(
+        Pool::BlockDigest,
+        keys::block(FALSE),
+        digest_of(FALSE + 1).0,
+    );
+    store.apply(&batch);
+    // What is false does not go in again.
+    let again = |store: &MemoryStore| {
+        let mut rebuild = Rebuild::new(&DEVNET);
+        let mut store = store.clone();
+        loop {
+            match rebuild.step(&store) {
+                Ok(RebuildStep::Store(batch)) => store.apply(&batch),
+                other => break other,
+            }
+        }
+    };
+    assert!(again(&store).is_err());
+    let mut interrupted = 0;
+    for steps in 1.. {
+        let mut store = store.clone();
+        let is_done = drive(Rebuild::without(&DEVNET, FALSE), &mut store, steps);
+        assert_eq!(Rebuild::is_due(&store).unwrap(), !is_done);
+        if is_done {
+            break;
+        }
+        let left = Rebuild::asked_for(&DEVNET, &store).unwrap();
+        assert!(drive(left, &mut store, usize::MAX));
+        assert!(of_chain(&store) == of_chain(&below), "{steps} steps");
+        assert!(!Rebuild::is_due(&store).unwrap());
+        interrupted += 1;
+    }
+    // The mark, two pieces of blocks, the indexes, and the blocks below.
+    assert!(interrupted > 2 + 8 + 4, "{interrupted}");
+    // Nothing was asked for: all of it is built.
+    let (whole, _) = chain(9, 1);
+    let mut store = whole.clone();
+    assert!(drive(
+        Rebuild::asked_for(&DEVNET, &store).unwrap(),
+        &mut store,
+        usize::MAX
+    ));
+    assert!(of_chain(&store) == of_chain(&whole));
 }

@@ -1,7 +1,8 @@
 //! Building every index again from the stored blocks (`proto/blocks.md`, section 13, step 4).
 //!
 //! It is a machine of small steps, so that whoever drives it can show how far it is and stop. A
-//! mark in the store says that it is under way: one that was interrupted starts over.
+//! mark in the store says that it is under way, and which blocks are to go first: one that was
+//! interrupted starts over, and drops what is left of them.
 
 use std::sync::Arc;
 
@@ -81,6 +82,18 @@ impl Rebuild {
         }
     }
 
+    /// What the store asks for: without the blocks that one that was interrupted had to drop.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn asked_for(chain: &'static Chain, view: &dyn View) -> Result<Self, StoreFault> {
+        let mark = view.get(Pool::Meta, MARK)?.unwrap_or_default();
+        Ok(Self {
+            dropping: keys::number(&mark),
+            ..Self::new(chain)
+        })
+    }
+
     /// Has signatures checked by this from now on.
     pub fn check_with(&mut self, checker: Arc<dyn Checker>) {
         self.ledger.check_with(checker);
@@ -99,6 +112,14 @@ impl Rebuild {
     pub fn ask() -> Batch {
         let mut batch = Batch::new();
         batch.put(Pool::Meta, MARK, [1]);
+        batch
+    }
+
+    /// The same without all blocks from the top down to and including this one.
+    #[must_use]
+    pub fn ask_without(number: u64) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(Pool::Meta, MARK, number.max(2).to_be_bytes());
         batch
     }
 
@@ -122,7 +143,8 @@ impl Rebuild {
             match self.phase {
                 Phase::Mark => {
                     self.phase = self.dropping.map_or(Phase::Clear(0), Phase::Drop);
-                    return Ok(RebuildStep::Store(Self::ask()));
+                    let mark = self.dropping.map_or_else(Self::ask, Self::ask_without);
+                    return Ok(RebuildStep::Store(mark));
                 }
                 Phase::Drop(lowest) => {
                     let top = view.last(Pool::Blocks)?;
