@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -20,7 +21,7 @@ use crate::core::listener::request::known_command;
 use crate::core::listener::{
     Asked, Connection, Envelope, Kept, Lane, News, Reply, ReplyOrder, Request, Ticket,
 };
-use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER};
+use crate::shell::counters::requests::{ANSWERED, ERROR, OTHER, REFUSED, Tally};
 use crate::shell::counters::{Begun, Requests};
 use crate::shell::store::Store;
 use crate::shell::zmq::monitor::Event;
@@ -69,6 +70,8 @@ pub struct PeerService {
     keeping: BTreeMap<Ticket, (Key, u64)>,
     kept: Kept,
     requests: Requests,
+    /// Of those that are answered at once.
+    tally: Tally,
     readers: queue::Sender<Asking>,
     answers: Receiver<Answer>,
     leaving: VecDeque<(usize, Frames)>,
@@ -89,6 +92,7 @@ impl PeerService {
             begun: BTreeMap::new(),
             keeping: BTreeMap::new(),
             kept: Kept::default(),
+            tally: Tally::new(parts.requests.clone()),
             requests: parts.requests,
             readers: parts.readers,
             answers: parts.answers,
@@ -217,9 +221,9 @@ impl Service for PeerService {
         let Some((envelope, body)) = Envelope::split(frames) else {
             return;
         };
-        let begun = self.requests.begin(known_command(&body).unwrap_or(OTHER));
+        let (name, since) = (known_command(&body).unwrap_or(OTHER), Instant::now());
         if banned {
-            return begun.refuse();
+            return self.requests.count(name, REFUSED);
         }
         // Of a message that is too large as a whole the parameters in front count, as of one that has
         // more of them than its command takes.
@@ -230,17 +234,20 @@ impl Service for PeerService {
         let connection = Connection { socket, id };
         match known {
             Ok(reply) if !self.order.is_waiting(&connection) => {
-                begun.end(result_of(&reply));
+                self.tally.timed(name, result_of(&reply), since.elapsed());
                 let reply = connection.reply(envelope, reply.into_frames());
                 self.leaving.push_back(reply);
             }
-            known => match (self.order.open(connection, envelope), known) {
-                (None, _) => begun.refuse(),
-                (Some(ticket), Ok(reply)) => self.answer(ticket, reply, Some(begun)),
-                (Some(ticket), Err(asked)) => {
-                    self.asked(ticket, begun, received.client, asked, bytes);
+            known => {
+                let begun = self.requests.begun(name, since);
+                match (self.order.open(connection, envelope), known) {
+                    (None, _) => begun.refuse(),
+                    (Some(ticket), Ok(reply)) => self.answer(ticket, reply, Some(begun)),
+                    (Some(ticket), Err(asked)) => {
+                        self.asked(ticket, begun, received.client, asked, bytes);
+                    }
                 }
-            },
+            }
         }
     }
 

@@ -83,10 +83,16 @@ impl Requests {
     /// One begins now.
     #[must_use]
     pub fn begin(&self, name: &'static str) -> Begun {
+        self.begun(name, Instant::now())
+    }
+
+    /// One began then.
+    #[must_use]
+    pub fn begun(&self, name: &'static str, since: Instant) -> Begun {
         Begun {
             requests: self.clone(),
             name,
-            since: Instant::now(),
+            since,
             is_over: false,
         }
     }
@@ -109,6 +115,58 @@ impl Requests {
             Unit::Seconds,
             self.seconds.clone(),
         );
+    }
+}
+
+/// Where the counts of a name and a result stand.
+#[derive(Debug)]
+struct Place {
+    name: &'static str,
+    result: &'static str,
+    count: Counter,
+    seconds: Histogram,
+}
+
+/// What one thread counts of requests that have their answer at once: each place is looked up once.
+#[derive(Debug)]
+pub struct Tally {
+    requests: Requests,
+    /// One for each name and result that there was, all of them words of the program.
+    places: Vec<Place>,
+}
+
+impl Tally {
+    /// One for these.
+    #[must_use]
+    pub const fn new(requests: Requests) -> Self {
+        Self {
+            requests,
+            places: Vec::new(),
+        }
+    }
+
+    /// As [`Requests::timed`].
+    pub fn timed(&mut self, name: &'static str, result: &'static str, took: Duration) {
+        let is = |place: &Place| (place.name, place.result) == (name, result);
+        let at = self.places.iter().position(is).unwrap_or_else(|| {
+            let [first, second] = self.requests.labels;
+            let labels = [(first, name), (second, result)];
+            self.places.push(Place {
+                name,
+                result,
+                count: self.requests.counts.get_or_create(&labels).clone(),
+                seconds: self
+                    .requests
+                    .seconds
+                    .get_or_create(&[(first, name)])
+                    .clone(),
+            });
+            self.places.len() - 1
+        });
+        if let Some(place) = self.places.get(at) {
+            place.count.inc();
+            place.seconds.observe(took.as_secs_f64());
+        }
     }
 }
 
@@ -175,6 +233,29 @@ mod tests {
         }
         assert_eq!(requests.get("N", REFUSED), 2);
         assert_eq!(requests.get("I", REFUSED), 0);
+    }
+
+    #[test]
+    fn what_a_thread_counts_by_itself_stands_with_the_rest() {
+        let requests = Requests::new(["command", "result"]);
+        let mut tally = Tally::new(requests.clone());
+        for _ in 0..3 {
+            tally.timed("N", ANSWERED, Duration::from_millis(3));
+            tally.timed("N", ERROR, Duration::from_millis(3));
+        }
+        requests.timed("N", ANSWERED, Duration::from_millis(3));
+        tally.timed("I", ANSWERED, Duration::from_secs(3));
+        let counted = |name, result| requests.get(name, result);
+        assert_eq!(counted("N", ANSWERED), 4);
+        assert_eq!(counted("N", ERROR), 3);
+        assert_eq!(counted("I", ANSWERED), 1);
+        let text = shown(&requests);
+        for line in [
+            "bitmarkd_peer_request_seconds_bucket{le=\"0.005\",command=\"N\"} 7",
+            "bitmarkd_peer_request_seconds_count{command=\"I\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
     }
 
     #[test]
