@@ -10,7 +10,7 @@ use super::ahead::{Ahead, Next};
 use super::performer::{Performer, Room};
 use super::storage::rebuild_without;
 use super::{Clock, Shown};
-use crate::core::engine::{Effect, Engine, Input};
+use crate::core::engine::{Effect, Engine, Input, Status};
 use crate::core::reservoir::Checks;
 use crate::core::state::StoreFault;
 use crate::shell::signatures::Cores;
@@ -133,6 +133,13 @@ impl Parts {
             !stop.load(Ordering::SeqCst)
         };
         let chain = self.engine.ledger().chain();
+        // Whoever asks meanwhile is not told of what goes.
+        let status = self.engine.status();
+        self.shown.set(Status {
+            normal: false,
+            height: number.saturating_sub(1),
+            branch: status.branch + 1,
+        });
         match rebuild_without(&self.store, chain, &self.cores, number, &mut built) {
             Ok(None) => {}
             Ok(Some(_)) => {

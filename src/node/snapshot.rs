@@ -29,13 +29,16 @@ impl Taking {
     /// # Errors
     /// There is no block, another snapshot is being taken, or the store is not whole.
     pub fn begin(store: &Store, chain: &'static Chain) -> anyhow::Result<Self> {
+        // Before, since blocks may go meanwhile: less is told than is checked, never more.
+        let checked = Checked::load(store, u64::MAX)?;
+        let frozen = store.freeze()?;
+        let frozen =
+            frozen.context("another snapshot is being taken; try again when it is done")?;
+        // After: what began before is in it, and what begins later is not.
         ensure!(
             !Rebuild::is_due(store)?,
             "the indexes are not whole; `bitmarkd rebuild` builds them"
         );
-        let frozen = store.freeze()?;
-        let frozen =
-            frozen.context("another snapshot is being taken; try again when it is done")?;
         let Some((number, digest)) = frozen.top() else {
             bail!("there is no block to take a snapshot of");
         };
@@ -43,7 +46,7 @@ impl Taking {
         let digest = BlockDigest::from_bytes(digest)
             .ok()
             .with_context(|| format!("the digest of block {height} is missing"))?;
-        let checked = Checked::load(store, height)?;
+        let verified = checked.map_or(height, |checked| checked.verified.min(height));
         let mut out = Vec::new();
         Ok(Self {
             frozen,
@@ -52,7 +55,7 @@ impl Taking {
             chain,
             height,
             digest,
-            verified: checked.map_or(height, |checked| checked.verified),
+            verified,
         })
     }
 

@@ -143,7 +143,7 @@ fn take_off(store: &Store, config: &Config, number: u64, tell: Tell) -> anyhow::
     }
     // What the blocks changed is not kept: they go, and the indexes follow. The mark is on disk
     // before the first block goes, so whoever opens the store next finishes the work.
-    store.apply(&Rebuild::ask_without(number))?;
+    store.apply(&Rebuild::ask_without(store, number)?)?;
     store.flush()?;
     build_indexes(store, chain, tell)
 }

@@ -379,8 +379,11 @@ impl Engine {
             returned.push(undone.returned);
         }
         let mut all = Vec::new();
-        // Those of the blocks that came off were checked when these went in.
-        let off: BTreeSet<TxId> = returned.iter().flatten().map(|one| one.id).collect();
+        let is_checked = self.check.is_signed_above(common);
+        // Those of the blocks that came off were checked when these went in, unless a snapshot brought
+        // them.
+        let off = returned.iter().flatten().filter(|_| is_checked);
+        let off: BTreeSet<TxId> = off.map(|one| one.id).collect();
         let pools = &self.reservoir;
         let is_known = |id: &TxId, record: &Record, packed: &[u8]| {
             off.contains(id) || pools.holds(id, record, packed)
@@ -409,8 +412,12 @@ impl Engine {
         self.check.taken_off_to(common);
         self.branch += 1;
         // Lowest first, as they were made; against the chain as it is now.
-        let records = returned.into_iter().rev().flatten().collect();
-        self.pools(step, reservoir::Input::BlocksTakenOff { returned: records });
+        let returned = returned.into_iter().rev().flatten().collect();
+        let input = reservoir::Input::BlocksTakenOff {
+            returned,
+            is_checked,
+        };
+        self.pools(step, input);
         for (number, confirmed) in all {
             self.pools(step, reservoir::Input::BlockStored { number, confirmed });
             self.stats.blocks += 1;

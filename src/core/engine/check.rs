@@ -36,6 +36,9 @@ pub(super) struct Check {
     told_at: Millis,
     /// The lowest block that goes.
     dropping: Option<u64>,
+    /// The highest block whose signatures only those vouch for who vouched for the snapshot, as far as
+    /// that is known: its digests are not all checked yet, or were not when this node started.
+    unsigned: u64,
 }
 
 impl Check {
@@ -48,7 +51,13 @@ impl Check {
             kept_at: now,
             told_at: now,
             dropping: None,
+            unsigned: checked.map_or(0, |checked| checked.until),
         })
+    }
+
+    /// Whether this node checked the signatures of all blocks above this one.
+    pub(super) const fn is_signed_above(&self, height: u64) -> bool {
+        height >= self.unsigned
     }
 
     /// Whether blocks are going one after the other.
@@ -58,6 +67,7 @@ impl Check {
 
     /// The blocks above this one went off.
     pub(super) fn taken_off_to(&mut self, height: u64) {
+        self.unsigned = self.unsigned.min(height);
         if let Some(checked) = &mut self.checked {
             checked.clamp(height);
         }
@@ -178,12 +188,14 @@ impl Engine {
         step.log(
             Importance::Warning,
             format!(
-                "block {number} of the snapshot is false: {why}; blocks {number} to {height} are dropped and fetched from the peers"
+                "block {number} of the snapshot is false: {why}; blocks {number} to {height} are dropped and fetched from the peers; what waited here and builds on them goes, too: its owners push it again"
             ),
         );
         if let Some(checked) = &mut self.check.checked {
             checked.clamp(number.saturating_sub(1));
         }
+        // Work on what goes is for nothing: its miners are told so.
+        self.mine(step, super::mining::Input::Normal(false));
         match step.state.contains(Pool::Undo, &keys::block(number)) {
             Ok(true) => {
                 self.check.dropping = Some(number);
@@ -199,7 +211,7 @@ impl Engine {
         step.log(
             Importance::Warning,
             format!(
-                "the indexes are built again up to block {}; until then nothing else is answered",
+                "the indexes are built again up to block {}; until then questions about blocks alone are answered",
                 number.saturating_sub(1)
             ),
         );
@@ -229,8 +241,11 @@ impl Engine {
                 }
             }
         }
-        let returned = returned.into_iter().rev().flatten().collect();
-        self.pools(step, reservoir::Input::BlocksTakenOff { returned });
+        let input = reservoir::Input::BlocksTakenOff {
+            returned: returned.into_iter().rev().flatten().collect(),
+            is_checked: self.check.is_signed_above(self.ledger.height()),
+        };
+        self.pools(step, input);
         if self.ledger.height() < number {
             self.dropped(step);
         }
@@ -271,14 +286,14 @@ impl Engine {
     fn dropped(&mut self, step: &mut Step<'_>) {
         self.check.dropping = None;
         let height = self.ledger.height();
-        if let Some(checked) = &mut self.check.checked {
-            checked.clamp(height);
-        }
+        self.check.taken_off_to(height);
         step.log(
             Importance::Warning,
             format!("the false blocks are gone; the height is {height} now"),
         );
         self.tell_mining_tip(step);
+        let normal = self.connector.mode() == connector::Mode::Normal;
+        self.mine(step, super::mining::Input::Normal(normal));
         self.connect_on_time(step, connector::Input::Changed);
         self.pump(step);
         self.check_next(step);

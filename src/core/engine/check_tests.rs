@@ -9,6 +9,9 @@ use crate::core::id::{AssetId, TxId};
 use crate::core::keys::PrivateKey;
 use crate::core::ledger::checked::Checked;
 use crate::core::ledger::{Rebuild, RebuildStep, UNDO_KEPT, keys};
+use crate::core::mining::assembly::{AssetNeed, Candidate, Foundation};
+use crate::core::mining::machine;
+use crate::core::mining::work::Work;
 use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
 use crate::core::state::{MemoryStore, Pool};
 
@@ -37,36 +40,47 @@ fn foundation() -> Vec<u8> {
 }
 
 fn asset_and_issue(number: u64) -> Vec<Vec<u8>> {
+    asset_and_issues(number, 1)
+}
+
+fn asset_and_issues(number: u64, count: u64) -> Vec<Vec<u8>> {
     let key = PrivateKey::from_ed25519_seed(&[1; 32], true);
     let owner = key.account().unwrap();
     let fingerprint = format!("fingerprint {number}").into_bytes();
-    let issue = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: AssetId::of(&fingerprint),
-        owner,
-        nonce: number,
-        signature: Vec::new(),
-    });
+    let issue = |nonce| {
+        Record::BitmarkIssue(BitmarkIssue {
+            asset_id: AssetId::of(&fingerprint),
+            owner,
+            nonce,
+            signature: Vec::new(),
+        })
+    };
     let asset = Record::AssetData(AssetData {
         name: b"a house".to_vec(),
-        fingerprint,
+        fingerprint: fingerprint.clone(),
         metadata: Vec::new(),
         registrant: owner,
         signature: Vec::new(),
     });
-    [asset, issue]
-        .into_iter()
+    std::iter::once(asset)
+        .chain((number..number + count).map(issue))
         .map(|mut record| sign(&mut record, &key).unwrap())
         .collect()
 }
 
 /// The next block on a tip.
 fn block_on(tip: &crate::core::ledger::Tip) -> Vec<u8> {
+    block_of(tip, asset_and_issue(tip.number + 1))
+}
+
+/// The same of these records.
+fn block_of(tip: &crate::core::ledger::Tip, records: Vec<Vec<u8>>) -> Vec<u8> {
     let number = tip.number + 1;
-    let records = [vec![foundation()], asset_and_issue(number)].concat();
+    let records = [vec![foundation()], records].concat();
     let ids: Vec<TxId> = records.iter().map(|packed| TxId::of(packed)).collect();
     let header = Header {
         version: 2,
-        transaction_count: 3,
+        transaction_count: u16::try_from(records.len()).unwrap(),
         number,
         previous_block: tip.digest,
         merkle_root: merkle::root(&ids),
@@ -471,4 +485,144 @@ fn a_drop_that_was_interrupted_anywhere_is_finished_at_the_next_start() {
         usize::MAX
     ));
     assert!(of_chain(&store) == of_chain(&whole));
+}
+
+/// A store of this height as somebody writes it who checks nothing.
+fn unchecked(height: u64, records: impl Fn(u64) -> Vec<Vec<u8>>) -> MemoryStore {
+    let mut store = MemoryStore::new();
+    let mut ledger = Ledger::empty(&DEVNET);
+    while ledger.height() < height {
+        let number = ledger.height() + 1;
+        let packed = block_of(&ledger.tip(), records(number));
+        let applied = ledger
+            .apply_known(&store, &packed, digest_of(number), AT.wall, &|_, _, _| true)
+            .unwrap();
+        store.apply(&applied.batch);
+    }
+    store
+}
+
+#[test]
+fn what_nobody_here_checked_does_not_come_back_when_its_block_goes() {
+    let spoilt = || {
+        let mut records = asset_and_issue(35);
+        *records[1].last_mut().unwrap() ^= 1;
+        records
+    };
+    let store = unchecked(40, |number| match number {
+        35 => spoilt(),
+        number => asset_and_issue(number),
+    });
+    let mark = Checked {
+        verified: 33,
+        until: 40,
+    };
+    let mut node = Node::new(store, Some(mark));
+    node.run(|number| digest_of(if number == 35 { 9999 } else { number }));
+    assert_eq!(node.engine.ledger().height(), 34);
+    let sizes = node.engine.reservoir().sizes();
+    assert_eq!((sizes.assets, sizes.unverified_tx_entries), (0, 0));
+    let packed = block_of(&node.engine.ledger().tip(), spoilt());
+    let subscription = node.engine.subscriptions[0].socket;
+    node.input(Input::Published(subscription, News::Block(packed)));
+    if let Some(fresh) = node.fresh.pop() {
+        node.input(Input::Digest(fresh, digest_of(35)));
+    }
+    assert_eq!(node.engine.ledger().height(), 34);
+}
+
+/// All that is told to miners, also what waits for the disk.
+fn told_to_miners(out: &[Effect], told: &mut Vec<String>) {
+    for effect in out {
+        match effect {
+            Effect::SubmissionReply(_, text) => told.push(text.clone()),
+            Effect::Commit(_, after) => told_to_miners(after, told),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn while_a_false_chain_goes_step_by_step_no_miner_is_told_that_a_block_on_it_is_good() {
+    let mut store = unchecked(120, |number| asset_and_issues(number, 100));
+    let mark = Checked {
+        verified: 9,
+        until: 120,
+    };
+    store.apply(&mark.batch());
+    let foundation = Foundation::new(foundation());
+    let settings = Settings {
+        chain: &DEVNET,
+        mining: Some(machine::Settings::of_chain(&DEVNET, foundation)),
+        ..settings()
+    };
+    let (mut engine, first) = Engine::new(AT, settings, &store).unwrap();
+    store.apply(&first);
+    let mut all = Vec::new();
+    engine.start(AT, &store, &mut all);
+    let commit = |out: &[Effect], store: &mut MemoryStore| {
+        for effect in out {
+            if let Effect::Commit(batch, _) = effect {
+                store.apply(batch);
+            }
+        }
+    };
+    commit(&all, &mut store);
+    let mut take = |engine: &mut Engine, input: Input| {
+        let mut out = Vec::new();
+        engine.step(AT, input, &store, &mut out);
+        commit(&out, &mut store);
+        out
+    };
+    let check = all.iter().find_map(|effect| match effect {
+        Effect::CheckDigest(request, _) => Some(*request),
+        _ => None,
+    });
+    // A job, and a nonce for it whose digest is not computed yet.
+    let fresh = asset_and_issue(5000);
+    let candidate = Candidate {
+        id: TxId::of(&fresh[1]),
+        packed: fresh[1].clone().into(),
+        link: None,
+        asset: AssetNeed::Cached {
+            id: AssetId::of(b"fingerprint 5000"),
+            packed: fresh[0].clone().into(),
+        },
+    };
+    engine.run(AT, &MemoryStore::new(), &mut all, |engine, step| {
+        engine.mine(step, machine::Input::Records(vec![candidate]));
+    });
+    let work = all.iter().rev().find_map(|effect| match effect {
+        Effect::Work(text) => Work::read(text.as_bytes()),
+        _ => None,
+    });
+    let frame = work.unwrap().submission(7).into_bytes();
+    let out = take(&mut engine, Input::Submission(1, frame.clone()));
+    let request = out.iter().find_map(|effect| match effect {
+        Effect::Digest(request, _) => Some(*request),
+        _ => None,
+    });
+
+    let mut told = Vec::new();
+    let out = take(&mut engine, Input::Digest(check.unwrap(), digest_of(9999)));
+    told_to_miners(&out, &mut told);
+    assert!(engine.check.is_dropping() && engine.ledger().height() > 10);
+    let block = block_of(&engine.ledger().tip(), asset_and_issue(6000));
+    let socket = engine.subscriptions[0].socket;
+    for input in [
+        Input::Digest(request.unwrap(), BlockDigest([0; 32])),
+        Input::Submission(2, frame),
+        Input::Published(socket, News::Block(block)),
+    ] {
+        assert!(engine.check.is_dropping());
+        let out = take(&mut engine, input);
+        told_to_miners(&out, &mut told);
+    }
+    while engine.next_wakeup() == 0 {
+        let out = take(&mut engine, Input::Wake);
+        told_to_miners(&out, &mut told);
+    }
+    assert_eq!(engine.ledger().height(), 9);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|text| text.contains("false")), "{told:?}");
 }

@@ -572,6 +572,7 @@ impl Engine {
                         format!("synchronising from height {height}")
                     };
                     step.log(Importance::Information, text);
+                    let normal = normal && !self.check.is_dropping();
                     self.mine(step, mining::Input::Normal(normal));
                 }
                 connector::Effect::Reconnect => self.announce(step, announce::Input::Reconnect),

@@ -87,11 +87,16 @@ impl Rebuild {
     /// # Errors
     /// A fault of the store.
     pub fn asked_for(chain: &'static Chain, view: &dyn View) -> Result<Self, StoreFault> {
-        let mark = view.get(Pool::Meta, MARK)?.unwrap_or_default();
         Ok(Self {
-            dropping: keys::number(&mark),
+            dropping: Self::lowest_asked(view)?,
             ..Self::new(chain)
         })
+    }
+
+    /// The lowest block that was to go, if one that was interrupted had to drop any.
+    fn lowest_asked(view: &dyn View) -> Result<Option<u64>, StoreFault> {
+        let mark = view.get(Pool::Meta, MARK)?;
+        Ok(mark.and_then(|mark| keys::number(&mark)))
     }
 
     /// Has signatures checked by this from now on.
@@ -115,12 +120,16 @@ impl Rebuild {
         batch
     }
 
-    /// The same without all blocks from the top down to and including this one.
-    #[must_use]
-    pub fn ask_without(number: u64) -> Batch {
+    /// The same without all blocks from the top down to and including this one, or to a lower one that
+    /// was to go already.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn ask_without(view: &dyn View, number: u64) -> Result<Batch, StoreFault> {
+        let asked = Self::lowest_asked(view)?.unwrap_or(u64::MAX);
         let mut batch = Batch::new();
-        batch.put(Pool::Meta, MARK, number.max(2).to_be_bytes());
-        batch
+        batch.put(Pool::Meta, MARK, number.max(2).min(asked).to_be_bytes());
+        Ok(batch)
     }
 
     /// The block that was built last.
@@ -143,7 +152,10 @@ impl Rebuild {
             match self.phase {
                 Phase::Mark => {
                     self.phase = self.dropping.map_or(Phase::Clear(0), Phase::Drop);
-                    let mark = self.dropping.map_or_else(Self::ask, Self::ask_without);
+                    let mark = match self.dropping {
+                        Some(number) => Self::ask_without(view, number)?,
+                        None => Self::ask(),
+                    };
                     return Ok(RebuildStep::Store(mark));
                 }
                 Phase::Drop(lowest) => {

@@ -179,6 +179,7 @@ impl Reservoir {
     pub(super) fn on_blocks_taken_off(
         &mut self,
         mut returned: Vec<ledger::Returned>,
+        is_checked: bool,
         confirmed: &Confirmed<'_>,
     ) {
         for record in &mut returned {
@@ -206,7 +207,7 @@ impl Reservoir {
             let result = self.return_record(record, &packed, &followed, confirmed);
             self.note_fault(result);
         }
-        for record in newcomers {
+        for record in newcomers.into_iter().filter(|_| is_checked) {
             let result = match &record.record {
                 Record::AssetData(asset) => {
                     let id = AssetId::of(&asset.fingerprint);

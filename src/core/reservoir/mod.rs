@@ -183,6 +183,9 @@ pub enum Input {
     BlocksTakenOff {
         /// Its records, in order.
         returned: Vec<ledger::Returned>,
+        /// Whether their signatures were checked by this node. What was not comes back only where it
+        /// waited here before.
+        is_checked: bool,
     },
     /// [`Reservoir::next_wakeup`] is reached.
     Wake,
@@ -361,7 +364,10 @@ impl Reservoir {
                 number,
                 confirmed: records,
             } => self.on_block_stored(number, &records, confirmed),
-            Input::BlocksTakenOff { returned } => self.on_blocks_taken_off(returned, confirmed),
+            Input::BlocksTakenOff {
+                returned,
+                is_checked,
+            } => self.on_blocks_taken_off(returned, is_checked, confirmed),
             Input::Wake => self.on_wake(confirmed),
         }
         self.finish(out);

@@ -169,7 +169,10 @@ impl Reservoir {
     ) -> Result<Batch, StoreFault> {
         let mut effects = Vec::new();
         let mut pools = Self::load(caps, Timing::default(), now, before, &mut effects)?;
-        let input = Input::BlocksTakenOff { returned };
+        let input = Input::BlocksTakenOff {
+            returned,
+            is_checked: true,
+        };
         pools.step(now, input, after, &mut effects);
         let mut all = Batch::new();
         for effect in effects {

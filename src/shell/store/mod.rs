@@ -153,7 +153,12 @@ impl Store {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
         let first = match open_unlocked(path, cache_bytes) {
-            Ok(db) => Self::on(db, path).checked(),
+            // A process may have ended right behind putting a snapshot aside: what it would have looked
+            // at is looked at each time.
+            Ok(db) => match Self::is_as_far_as_ever(path).map_err(|e| failed(&e))? {
+                true => Self::on(db, path).checked(),
+                false => Err("its log ends before what was read of it once".to_owned()),
+            },
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
             Err(e) if is_damage(&e) => {
                 Self::from_log(path, cache_bytes)?.ok_or_else(|| e.to_string())
@@ -179,22 +184,30 @@ impl Store {
         Ok(Opened { store, set_aside })
     }
 
+    /// Whether the log was read as far as for any snapshot that was put aside.
+    fn is_as_far_as_ever(path: &Path) -> std::io::Result<bool> {
+        match snapshots::newest_aside(path)? {
+            Some(aside) => snapshots::is_as_far_as(path, &aside),
+            None => Ok(true),
+        }
+    }
+
     /// Opens a store again without its newest snapshot, if that is what cannot be read, and the log
     /// says all that it said; `None`: it is damaged elsewhere.
     fn from_log(path: &Path, cache_bytes: u64) -> Result<Option<Self>, StoreError> {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| StoreError::Io(name.clone(), e.to_string());
         let aside = snapshots::put_unreadable_aside(path).map_err(|e| failed(&e))?;
-        let Some(aside) = aside else {
+        if aside.is_none() {
             return Ok(None);
-        };
+        }
         let db = match open_unlocked(path, cache_bytes) {
             Ok(db) => db,
             Err(e) if is_lock(&e) => return Err(StoreError::InUse(name)),
             Err(e) if is_damage(&e) => return Ok(None),
             Err(e) => return Err(failed(&e)),
         };
-        if !snapshots::is_as_far_as(path, &aside).map_err(|e| failed(&e))? {
+        if !Self::is_as_far_as_ever(path).map_err(|e| failed(&e))? {
             return Ok(None);
         }
         let store = Self::on(db, path).checked().ok().filter(Self::is_whole);
@@ -668,5 +681,28 @@ mod tests {
             Err(StoreError::InUse(_))
         ));
         assert!(half.exists());
+    }
+
+    #[test]
+    fn an_end_behind_putting_a_snapshot_aside_hides_no_loss_from_the_next_start() {
+        for round in 0..24 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("store");
+            let entries = worn(&path);
+            std::fs::write(snapshot_of(&path), b"short").unwrap();
+            assert!(snapshots::put_unreadable_aside(&path).unwrap().is_some());
+            if round % 2 == 1 {
+                // It ended a little later: the library has read the log.
+                drop(open_unlocked(&path, CACHE_BYTES));
+            }
+            for _ in 0..2 {
+                let again = Store::open(&path, CACHE_BYTES).unwrap();
+                let is_whole = contents(&again.store) == entries;
+                assert!(is_whole || again.set_aside.is_some(), "round {round}");
+                if !is_whole {
+                    break;
+                }
+            }
+        }
     }
 }

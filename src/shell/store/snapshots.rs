@@ -94,6 +94,24 @@ pub(super) fn put_unreadable_aside(folder: &Path) -> io::Result<Option<String>> 
     Ok(Some(name))
 }
 
+/// The name of the newest snapshot that was ever put out of the way.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn newest_aside(folder: &Path) -> io::Result<Option<String>> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().into_string().unwrap_or_default();
+        if let Some(name) = name
+            .strip_prefix(ASIDE)
+            .filter(|name| name.starts_with(SNAPSHOT))
+        {
+            newest = newest.max(Some(name.to_owned()));
+        }
+    }
+    Ok(newest)
+}
+
 /// Whether the log was read, for the newest snapshot, at least as far as for the one of this name.
 ///
 /// # Errors

@@ -342,7 +342,10 @@ impl World {
 
     fn taken_off(&mut self, packed: &[Vec<u8>]) {
         let returned = returned(packed);
-        self.input(Input::BlocksTakenOff { returned });
+        self.input(Input::BlocksTakenOff {
+            returned,
+            is_checked: true,
+        });
     }
 
     /// The same with no node running: `before` is the store with the block.
