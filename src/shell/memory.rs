@@ -37,7 +37,8 @@ pub fn give_back() -> usize {
 }
 
 /// Addresses of mappings of this program and of libraries that say what their files say and cannot be
-/// written to: in `/proc/self/smaps` they are private, not writable, and have no page of their own.
+/// written to: in `/proc/self/smaps` they are private, not writable, and have no page of their own,
+/// neither in memory nor swapped out.
 fn programs(smaps: &str, own: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut open = None;
@@ -47,6 +48,9 @@ fn programs(smaps: &str, own: &str) -> Vec<Range<usize>> {
             continue;
         };
         if first == "Anonymous:" {
+            open = open.filter(|_| second == "0");
+        } else if first == "Swap:" {
+            // It comes behind the other, and that counts what is in memory alone.
             found.extend(open.take().filter(|_| second == "0"));
         } else if let Some((begin, end)) = first.split_once('-') {
             let address = |text| usize::from_str_radix(text, 16).ok();
@@ -180,7 +184,9 @@ mod tests {
 
     #[test]
     fn only_what_is_as_in_the_file_of_a_program_or_library_is_let_go_of() {
-        let mapping = |head: &str, own: u32| format!("{head}\nRss: 64 kB\nAnonymous: {own} kB\n");
+        let mapping = |head: &str, own: u32| {
+            format!("{head}\nRss: 64 kB\nAnonymous: {own} kB\nSwap: 0 kB\nSwapPss: 0 kB\n")
+        };
         let smaps = [
             mapping("1000-2000 r--p 00000000 fe:00 7 /usr/bin/bitmarkd", 0),
             mapping("2000-5000 r-xp 00001000 fe:00 7 /usr/bin/bitmarkd", 0),
@@ -202,11 +208,16 @@ mod tests {
             ),
             mapping("c000-d000 r--s 00000000 fe:00 9 /usr/lib/some.so", 0),
             mapping("d000-e000 r-xp 00000000 00:00 0 [vdso]", 0),
-            "e000-f000 r-xp".to_owned(),
+            // Its relocated pages are swapped out.
+            "e000-f000 r--p 00000000 fe:00 8 /usr/lib/libzmq.so.5.2.4\nAnonymous: 0 kB\nSwap: 4 kB\n"
+                .to_owned(),
+            // Nothing is said of them.
+            "f000-10000 r--p 00000000 fe:00 8 /usr/lib/libzmq.so.5.2.4\nAnonymous: 0 kB\n".to_owned(),
+            "10000-11000 r-xp".to_owned(),
         ];
         let chosen = programs(&smaps.concat(), "/usr/bin/bitmarkd");
         assert_eq!(chosen, [0x1000..0x2000, 0x2000..0x5000, 0x9000..0xa000]);
-        let nonsense = "x-y r-xp 0 0 0 /bin/sh\nAnonymous: 0 kB";
+        let nonsense = "x-y r-xp 0 0 0 /bin/sh\nAnonymous: 0 kB\nSwap: 0 kB";
         assert!(programs(nonsense, "/bin/sh").is_empty());
     }
 

@@ -259,7 +259,11 @@ impl Connector {
             }
             // The switch wants all of them; those of a branch that is none cost no more than this.
             if number <= branch.common.saturating_add(AHEAD) {
-                out.extend(prepare(self.chain, now, number, packed));
+                let prepared = prepare(self.chain, now, number, packed);
+                if prepared.is_some() {
+                    self.prepared = Some(branch.peer.key);
+                }
+                out.extend(prepared);
             }
         }
         branch.told.insert(number, told);

@@ -15,7 +15,7 @@
 //! | branch | longer than ours | switch: all of it or nothing |
 //! | fetching | blocks, asked for ahead | their digests are computed side by side; put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
-//! | any | the peer in question is lost | choosing |
+//! | any | the peer in question is lost | choosing; it is set back if digests were computed for it and nothing of it is in |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
 //! | proving to branch; a block while fetching | takes longer than [`PATIENCE_MS`] | others are asked first, choosing |
 //!
@@ -197,6 +197,8 @@ pub struct Connector {
     accept_fork: Option<u64>,
     /// The block that is on its way into the ledger, and whose it is.
     putting: Option<(PeerPublicKey, u64)>,
+    /// For whom digests are computed ahead, of which nothing went in yet.
+    prepared: Option<PeerPublicKey>,
 }
 
 impl Connector {
@@ -213,6 +215,7 @@ impl Connector {
             patient_until: Millis::MAX,
             accept_fork: None,
             putting: None,
+            prepared: None,
         }
     }
 
@@ -270,8 +273,14 @@ impl Connector {
             let same = |other: &Peer| other.slot == peer.slot && other.key == peer.key;
             !local.peers().iter().any(same)
         };
-        if !matches!(self.state, State::Switching { .. }) && self.current().is_some_and(is_gone) {
+        let gone = self.current().filter(|peer| is_gone(*peer));
+        if let Some(peer) = gone.filter(|_| !matches!(self.state, State::Switching { .. })) {
             self.state = State::Choosing;
+            // Else anybody could have digests computed, go, and come again.
+            if self.prepared == Some(peer.key) {
+                let why = "it went, and digests were computed for nothing";
+                self.fail(now, peer.key, why, out);
+            }
         }
         match input {
             Input::Wake | Input::Changed => {}
@@ -288,6 +297,7 @@ impl Connector {
             Input::Switched => {
                 if let State::Switching { peer, .. } = self.state {
                     self.forgive(&peer.key);
+                    self.prepared = None;
                     // The operator's word was for one fork.
                     self.accept_fork = None;
                     self.state = State::Choosing;
@@ -410,6 +420,7 @@ impl Connector {
     }
 
     fn fail(&mut self, now: Now, key: PeerPublicKey, why: &str, out: &mut Vec<Effect>) {
+        self.prepared = None;
         let cycle = self.timing.cycle_ms.max(1);
         let mark = self.mark(key);
         let pause = cycle.saturating_mul(1 << mark.failures.min(DOUBLINGS));
@@ -483,7 +494,11 @@ impl Connector {
             (State::Fetching(fetch), Question::Block(number), Answer::Block(packed)) => {
                 // The next one is put at once, or as soon as the one on its way is in.
                 if number > local.height().saturating_add(1) {
-                    out.extend(prepare(self.chain, now, number, &packed));
+                    let prepared = prepare(self.chain, now, number, &packed);
+                    if prepared.is_some() {
+                        self.prepared = Some(peer.key);
+                    }
+                    out.extend(prepared);
                 }
                 fetch.waiting.insert(number, packed);
                 self.be_patient(now, &peer.key);
@@ -585,6 +600,7 @@ impl Connector {
 
     fn applied(&mut self, now: Now, local: &dyn Local, out: &mut Vec<Effect>) {
         self.putting = None;
+        self.prepared = None;
         let State::Fetching(fetch) = &mut self.state else {
             return;
         };
@@ -627,7 +643,8 @@ impl Connector {
 }
 
 /// What a block costs may be spent before its turn, if it looks like the one that was asked for.
-/// Whose digests turn out wrong is set back: no more than [`AHEAD`] of them were for nothing.
+/// Whose digests turn out wrong, or who goes before any block of his went in, is set back: no more
+/// than [`AHEAD`] of them were for nothing.
 fn prepare(chain: &Chain, now: Now, number: u64, packed: &[u8]) -> Option<Effect> {
     let (header, _) = Header::unpack(packed).ok()?;
     header.check(chain, now.wall).ok()?;

@@ -222,13 +222,18 @@ struct Subscription {
 
 impl Subscription {
     /// Whether so many bytes are still within the publisher's quota; a refusal is counted.
+    /// Whether so many bytes more are within what it may bring in the time that runs.
+    const fn has_room(&self, bytes: u64) -> bool {
+        self.items < QUOTA_ITEMS && self.bytes.saturating_add(bytes) <= QUOTA_BYTES
+    }
+
     const fn takes(&mut self, now: Millis, bytes: u64) -> bool {
         if now >= self.counted_from.saturating_add(QUOTA_MS) {
             self.counted_from = now;
             self.items = 0;
             self.bytes = 0;
         }
-        let takes = self.items < QUOTA_ITEMS && self.bytes.saturating_add(bytes) <= QUOTA_BYTES;
+        let takes = self.has_room(bytes);
         if takes {
             self.items += 1;
             self.bytes += bytes;
@@ -531,8 +536,16 @@ impl Engine {
                         ..
                     },
                 ..
+            } => self.reservoir.to_check(data, &state),
+            Input::Published(socket, News::Issues(data)) => {
+                let size = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                let subscription = self.subscriptions.iter().find(|s| s.socket == *socket);
+                if subscription.is_some_and(|s| s.has_room(size)) {
+                    self.reservoir.to_check(data, &state)
+                } else {
+                    reservoir::ToCheck::default()
+                }
             }
-            | Input::Published(_, News::Issues(data)) => self.reservoir.to_check(data, &state),
             Input::Wake => {
                 let next = self.next_of_jobs();
                 reservoir::ToCheck::of(next.map(|data| self.reservoir.to_check(data, &state)))

@@ -95,8 +95,13 @@ impl Engine {
         let now = step.now.mono;
         let size = news.size();
         let subscription = self.subscriptions.iter_mut().find(|s| s.socket == socket);
+        let is_reply = subscription.is_none();
         let Some(subscription) = subscription.and_then(|s| s.takes(now, size).then_some(s)) else {
             self.stats.refuse("quota of a publisher");
+            if is_reply {
+                // An upstream's reply that looks like a message: its question has no other.
+                self.broken(step, socket, "invalid peer response".to_owned());
+            }
             return;
         };
         // Nothing is answered.

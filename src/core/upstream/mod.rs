@@ -12,7 +12,7 @@
 //! | idle | `cycle_ms` passed | `R` until registered, then `N` |
 //!
 //! Bounds: [`NEWS_MAX`] news of [`NEWS_BYTES`] wait, the least worth are dropped and counted, the
-//! oldest of them first; [`QUESTIONS_MAX`] questions wait. News for a peer that is not registered are dropped, as the
+//! oldest of them first; [`QUESTIONS_MAX`] questions wait, beside those under way that are asked again. News for a peer that is not registered are dropped, as the
 //! reference does.
 
 use std::collections::VecDeque;

@@ -231,3 +231,15 @@ fn what_was_checked_of_one_set_says_nothing_of_another() {
     assert!(out.iter().any(is_refused));
     assert_eq!(rig.engine.reservoir().sizes().unverified_tx_index, 0);
 }
+
+#[test]
+fn what_somebody_publishes_who_is_not_subscribed_to_costs_no_check() {
+    let mut rig = Rig::new(1);
+    rig.queue
+        .send(Input::Published(99, News::Issues(set(1))))
+        .unwrap();
+    let next = rig.ahead.next(&rig.engine, &rig.store).unwrap();
+    assert!(next.checked.is_none());
+    rig.step(next);
+    assert_eq!(rig.engine.reservoir().sizes().unverified_tx_index, 0);
+}

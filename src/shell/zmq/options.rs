@@ -17,7 +17,7 @@ const SERVER_RECEIVE_HWM: i32 = 16;
 const SERVER_SEND_HWM: i32 = 16;
 /// Published messages that wait for one subscriber; more are lost to it.
 const PUBLISH_HWM: i32 = 256;
-/// Messages that wait unread from a server that we dialled: replies come one at a time.
+/// Messages that wait unread from a server that we dialled; it keeps further replies meanwhile.
 const REPLY_HWM: i32 = 2;
 /// Messages that wait unread from a publisher; it is held up beyond.
 const SUBSCRIBE_HWM: i32 = 16;

@@ -148,8 +148,9 @@ impl Dialled {
     }
 
     /// What a message is to us: of a reply, what stands behind the number of the request that was
-    /// sent first and is not answered; nothing where that is another.
-    fn content(&mut self, mut received: Received) -> Option<Frames> {
+    /// sent first and is not answered; nothing where that is another. A reply that was not kept whole
+    /// is a fault: its question has no other.
+    fn content(&mut self, mut received: Received) -> Option<Result<Frames, String>> {
         if self.is_subscription {
             self.bytes.receive(received.bytes);
         } else {
@@ -164,8 +165,11 @@ impl Dialled {
             self.bytes
                 .receive(received.bytes.saturating_sub(number.len()));
             received.frames.drain(..2);
+            if received.over_bytes {
+                return Some(Err("a reply that is too large".to_owned()));
+            }
         }
-        (!received.over_bytes).then_some(received.frames)
+        (!received.over_bytes).then_some(Ok(received.frames))
     }
 }
 
@@ -326,11 +330,11 @@ impl Loop {
         if readable {
             for _ in 0..TURN {
                 match receive::message(&dialled.socket) {
-                    Ok(Some(received)) => {
-                        if let Some(frames) = dialled.content(received) {
-                            news(News::Received(id, frames));
-                        }
-                    }
+                    Ok(Some(received)) => match dialled.content(received) {
+                        Some(Ok(frames)) => news(News::Received(id, frames)),
+                        Some(Err(why)) => news(News::Failed(id, why)),
+                        None => {}
+                    },
                     Ok(None) => break,
                     Err(e) => {
                         news(News::Failed(id, e.to_string()));

@@ -92,12 +92,16 @@ impl Backlog {
         held.waiting.push_back((frames, Instant::now()));
     }
 
-    /// Tries each client's replies again, in order, as far as there is room.
-    fn retry(&mut self, mut send: impl FnMut(usize, &Frames) -> Sent) {
+    /// Tries each client's replies again, in order, as far as there is room. Gives the sockets of those
+    /// that waited too long, which are tried no more.
+    fn retry(&mut self, mut send: impl FnMut(usize, &Frames) -> Sent) -> Vec<usize> {
         let total = &mut self.bytes;
+        let mut lapsed = Vec::new();
         self.clients.retain(|(socket, _), held| {
             while let Some((frames, since)) = held.waiting.front() {
-                if since.elapsed() < BACKLOG_TIME && send(*socket, frames) == Sent::Full {
+                if since.elapsed() >= BACKLOG_TIME {
+                    lapsed.push(*socket);
+                } else if send(*socket, frames) == Sent::Full {
                     return true;
                 }
                 let bytes = size(frames);
@@ -107,6 +111,7 @@ impl Backlog {
             }
             false
         });
+        lapsed
     }
 }
 
@@ -398,15 +403,19 @@ impl Bound {
                 sent
             }
         };
-        if !backlog.is_empty() {
-            backlog.retry(&mut send);
-        }
+        let lapsed = if backlog.is_empty() {
+            Vec::new()
+        } else {
+            backlog.retry(&mut send)
+        };
         while let Some((index, frames)) = service.next_reply() {
             let held = !backlog.is_empty() && backlog.holds(&client_of(index, &frames));
             if held || send(index, &frames) == Sent::Full {
                 backlog.push(client_of(index, &frames), frames);
             }
         }
+        // The tries before may have taken what came along.
+        lapsed.into_iter().for_each(|index| pass.open(index));
     }
 }
 

@@ -287,3 +287,66 @@ fn what_is_published_reaches_a_subscriber() {
         assert!(begin.elapsed() < WAIT);
     }
 }
+
+/// Answers `big` with more bytes than are kept, and all else with itself.
+struct Heavy(Vec<(usize, Frames)>, Receiver<()>);
+
+impl Service for Heavy {
+    fn message(&mut self, socket: usize, received: Received) {
+        let mut frames = received.frames;
+        if frames.last().is_some_and(|last| last == b"big") {
+            frames.extend([vec![0; 2_600_000], vec![0; 2_600_000]]);
+        }
+        self.0.push((socket, frames));
+    }
+    fn woken(&mut self) {}
+    fn event(&mut self, _: usize, _: Event) {}
+    fn next_reply(&mut self) -> Option<(usize, Frames)> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+    fn is_over(&self) -> bool {
+        self.1.try_recv().is_ok()
+    }
+}
+
+#[test]
+fn each_of_several_requests_under_way_has_its_own_answer_and_one_too_large_is_a_fault() {
+    let context = Context::new().unwrap();
+    let _thread = AccessThread::start(&context, Access::default()).unwrap();
+    let binding = Binding {
+        name: "heavy",
+        key: &key(1),
+        zap_domain: "listen",
+        addresses: &["127.0.0.1:0".parse().unwrap()],
+    };
+    let (stop, stopped) = unbounded();
+    let server = Bound::new(&context, &binding)
+        .unwrap()
+        .serve(Heavy(Vec::new(), stopped))
+        .unwrap();
+    let (tell, news) = unbounded();
+    let publishing = Publishing {
+        key: &key(2),
+        zap_domain: "broadcaster",
+        addresses: &[],
+    };
+    let outward = Outward::start(&context, key(2), &publishing, "several", move |n| {
+        let _ = tell.send(n);
+    })
+    .unwrap();
+    let orders = outward.orders();
+    orders.give(Order::Dial(7, key(1).public_key(), server.addresses[0]));
+    for request in ["one", "two", "big", "three"] {
+        orders.give(Order::Request(7, vec![request.as_bytes().to_vec()]));
+    }
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        match news.recv_timeout(WAIT).unwrap() {
+            News::Received(7, frames) => told.push(String::from_utf8(frames.concat()).unwrap()),
+            News::Failed(7, why) => told.push(why),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["one", "two", "a reply that is too large", "three"]);
+    let _ = stop.send(());
+}

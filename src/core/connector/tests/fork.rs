@@ -580,3 +580,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_has_digests_computed_and_goes_is_set_back() {
+    let mut stage = forked(40, 10, 5);
+    let mut prepared = 0;
+    let mut inputs = vec![Input::Changed];
+    while let Some(input) = inputs.pop() {
+        for effect in stage.one(input) {
+            match effect {
+                // It answers until it has had as much computed as it can.
+                Effect::Ask(slot, question) if prepared < AHEAD => {
+                    let answer = stage.answer(slot, question);
+                    inputs.insert(0, Input::Answered(slot, question, answer));
+                }
+                Effect::Prepare(_) => prepared += 1,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((prepared, stage.machine.set_back.len()), (AHEAD, 0));
+    let key = stage.local.peers.borrow()[0].key;
+    stage.local.peers.borrow_mut().remove(0);
+    stage.one(Input::Changed);
+    assert!(stage.machine.is_set_back(stage.now, &key));
+}

@@ -150,7 +150,7 @@ impl Default for Peering {
             public_key: "peer.public".into(),
             private_key: "peer.private".into(),
             allow: Vec::new(),
-            memory_mebibytes: 1536,
+            memory_mebibytes: 2048,
             connect: Vec::new(),
         }
     }
