@@ -184,13 +184,13 @@ impl Cores {
 
 impl Checker for Cores {
     fn check(&self, claims: &[Claim<'_>]) -> Vec<Result<(), RecordError>> {
-        self.check_while(claims, &mut || {})
+        self.check_while(claims, &mut || claims.len())
     }
 
     fn check_while(
         &self,
         claims: &[Claim<'_>],
-        meanwhile: &mut dyn FnMut(),
+        meanwhile: &mut dyn FnMut() -> usize,
     ) -> Vec<Result<(), RecordError>> {
         let parts = claims.chunks(CLAIMS).map(|some| {
             let some = Arc::new(Shared::new(Claims::copied(some)));
@@ -198,14 +198,14 @@ impl Checker for Cores {
             (some, help)
         });
         let parts: Vec<_> = parts.collect();
-        meanwhile();
+        let useful = meanwhile().min(claims.len());
         // Mostly one waits at a time; who comes beside him begins anew.
         let mut others = Verifier::default();
         let mut kept = self.0.waiting.try_lock();
         let verifier = kept.as_deref_mut().unwrap_or(&mut others);
-        let mut results = Vec::with_capacity(claims.len());
+        let mut results = Vec::with_capacity(useful);
         for (some, _help) in &parts {
-            let numbers = 0..some.outcomes.len();
+            let numbers = 0..some.outcomes.len().min(useful - results.len());
             results.extend(numbers.map(|number| some.outcome(number, verifier).0));
         }
         results
@@ -248,8 +248,17 @@ mod tests {
             let cores = Cores::with_helpers(helpers);
             for count in [0, 1, 7, 8, 9, 16, 17, 63, 100, 600] {
                 let mut done = 0;
-                let answers = cores.check_while(&claims[..count], &mut || done += 1);
-                assert_eq!(done, 1);
+                let mut all = |useful| {
+                    cores.check_while(&claims[..count], &mut || {
+                        done += 1;
+                        useful
+                    })
+                };
+                let answers = all(usize::MAX);
+                for useful in [0, count / 3, count] {
+                    assert_eq!(all(useful), answers[..useful]);
+                }
+                assert_eq!(done, 4);
                 assert_eq!(answers, cores.check(&claims[..count]));
                 let good: Vec<bool> = answers.iter().map(Result::is_ok).collect();
                 let expected = (0..count).map(|n| n % 7 != 3 && n % 11 != 5);

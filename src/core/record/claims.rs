@@ -88,14 +88,15 @@ pub trait Checker: std::fmt::Debug + Send + Sync {
     /// The result of [`Claim::check`] for each, in their order.
     fn check(&self, claims: &[Claim<'_>]) -> Vec<Result<(), RecordError>>;
 
-    /// The same; `meanwhile` is done once by this thread, while others may be at the claims already.
+    /// The same; `meanwhile` is done once by this thread, while others may be at the claims already. It
+    /// tells of how many, from the first on, the result is of use: there are no more results.
     fn check_while(
         &self,
         claims: &[Claim<'_>],
-        meanwhile: &mut dyn FnMut(),
+        meanwhile: &mut dyn FnMut() -> usize,
     ) -> Vec<Result<(), RecordError>> {
-        meanwhile();
-        self.check(claims)
+        let useful = meanwhile().min(claims.len());
+        self.check(claims.get(..useful).unwrap_or(claims))
     }
 }
 

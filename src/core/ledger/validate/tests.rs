@@ -28,7 +28,7 @@ impl Checker for ChecksFirst {
     fn check_while(
         &self,
         claims: &[Claim<'_>],
-        meanwhile: &mut dyn FnMut(),
+        meanwhile: &mut dyn FnMut() -> usize,
     ) -> Vec<Result<(), RecordError>> {
         let results = self.check(claims);
         meanwhile();
@@ -48,7 +48,7 @@ impl Checker for Answers {
     fn check_while(
         &self,
         claims: &[Claim<'_>],
-        _: &mut dyn FnMut(),
+        _: &mut dyn FnMut() -> usize,
     ) -> Vec<Result<(), RecordError>> {
         self.check(claims)
     }
@@ -222,6 +222,19 @@ fn the_same_foundation_is_checked_once_and_another_of_the_same_owner_anew() {
     assert_eq!(counts.0.load(Ordering::Relaxed), 2);
     // What was refused is not remembered.
     assert_eq!(chain.apply(&[issue("01print", 4)]).unwrap_err(), invalid);
+}
+
+#[test]
+fn behind_a_record_that_breaks_a_rule_no_signature_is_checked() {
+    let mut chain = Chain::new();
+    let counts = Arc::new(Counts::default());
+    chain.ledger.check_with(counts.clone());
+    let mut records = vec![issue("01print", 3), issue("01print", 1)];
+    records.extend((10..60).map(|nonce| issue("01print", nonce)));
+    let error = chain.apply(&records).unwrap_err();
+    assert_eq!(error, BlockError::AlreadyExists.into());
+    // The foundation is known; both issues up to the one that is there already.
+    assert_eq!(counts.0.load(Ordering::Relaxed), 2);
 }
 
 #[test]
