@@ -238,11 +238,19 @@ impl Node {
         }
     }
 
-    /// Hands over what waits, in any order.
+    /// Hands over what waits, in any order; the replies of one connection come in that of its requests.
     fn settle(&mut self) {
         while !self.waiting.is_empty() {
-            let at = self.rng.gen_range(0..self.waiting.len());
-            let input = self.waiting.swap_remove(at);
+            let any = self.rng.gen_range(0..self.waiting.len());
+            let first = match self.waiting[any] {
+                Input::Reply(socket, _) => {
+                    let is_of_it =
+                        |input: &Input| matches!(input, Input::Reply(other, _) if *other == socket);
+                    self.waiting.iter().position(is_of_it)
+                }
+                _ => None,
+            };
+            let input = self.waiting.remove(first.unwrap_or(any));
             self.step(input);
         }
     }
