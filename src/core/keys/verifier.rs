@@ -5,7 +5,7 @@
 //! to the same answer is tried first, for keys that are seen often: it says good where the very equation
 //! holds, and where it does not, the library is asked.
 //!
-//! Bounds: [`KEYS`] keys, those used last, of 31 KiB each at most.
+//! Bounds: four keys, those used last, of 31 KiB each at most.
 
 use std::sync::Arc;
 
