@@ -24,9 +24,9 @@ use bitmarkd::core::overlay::mempool::{
 };
 use bitmarkd::core::record::{self, AssetData, Record};
 use bitmarkd::shell::zmq::Context;
-use bitmarkd::shell::zmq::outward::{News, Order, Outward, Publishing};
+use bitmarkd::shell::zmq::outward::{News, Order, Outward};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::Receiver;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -87,17 +87,7 @@ struct Publishers {
 
 impl Publishers {
     fn new(context: &Context, nodes: &[Node]) -> Self {
-        let (tell, news) = unbounded();
-        let key = fresh_key();
-        let nothing = Publishing {
-            key: &key,
-            zap_domain: "broadcaster",
-            addresses: &[],
-        };
-        let outward = Outward::start(context, key.clone(), &nothing, "bench", move |item| {
-            let _ = tell.send(item);
-        })
-        .expect("a thread");
+        let (outward, news) = crate::rig::outward(context, fresh_key());
         for (node, id) in nodes.iter().zip(1..) {
             let address = format!("127.0.0.1:{}", node.plan.publish4);
             let address = address.parse().expect("an address");

@@ -24,10 +24,10 @@ use bitmarkd::core::time::Now;
 use bitmarkd::core::upstream::{self, Answer, Own, Question, Upstream};
 use bitmarkd::core::wire::connection::Connection;
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
-use bitmarkd::shell::zmq::outward::{Id, News, Order, Outward, Publishing};
+use bitmarkd::shell::zmq::outward::{Id, News, Order, Outward};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::Receiver;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -173,17 +173,8 @@ struct Place {
 impl Place {
     /// Registers, and asks for the height; nothing but questions follows.
     fn dial(context: &Context, service: &Service) -> Self {
-        let (tell, news) = unbounded();
         let key = fresh_key();
-        let nothing = Publishing {
-            key: &key,
-            zap_domain: "broadcaster",
-            addresses: &[],
-        };
-        let outward = Outward::start(context, key.clone(), &nothing, "bench", move |item| {
-            let _ = tell.send(item);
-        })
-        .expect("a thread");
+        let (outward, news) = crate::rig::outward(context, key.clone());
         let own = Own {
             key: key.public_key(),
             listeners: Vec::new(),

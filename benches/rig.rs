@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use bitmarkd::cli::daemon::testnet::make::{self, Plan};
 use bitmarkd::cli::daemon::testnet::ports::Ports;
-use bitmarkd::core::keys::PeerPublicKey;
+use bitmarkd::core::keys::{PeerPrivateKey, PeerPublicKey};
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
+use bitmarkd::shell::zmq::outward::{News, Outward, Publishing};
 use bitmarkd::shell::zmq::requester::{Requester, fresh_key};
 use bitmarkd::shell::zmq::{Context, Frames};
+use crossbeam_channel::{Receiver, unbounded};
 
 use crate::fixture;
 use crate::process::{PATIENCE, program};
@@ -60,6 +62,20 @@ impl Service {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// The outgoing sockets of a node with this key that publishes nothing, and what comes in at them.
+pub fn outward(context: &Context, key: PeerPrivateKey) -> (Outward, Receiver<News>) {
+    let (tell, news) = unbounded();
+    let nothing = Publishing {
+        key: &key,
+        zap_domain: "broadcaster",
+        addresses: &[],
+    };
+    let outward = Outward::start(context, key.clone(), &nothing, "bench", move |item| {
+        let _ = tell.send(item);
+    });
+    (outward.expect("a thread"), news)
 }
 
 /// What some clients saw: requests a second of all, and the 99th percentile of the times to an
