@@ -3,11 +3,13 @@
 //! begin with everything they need at hand.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bitmarkd::core::block::argon2d::{self, Block, Way};
 use bitmarkd::core::block::{DigestMemory, DigestParams, HEADER_BYTES, digest, digest_two};
 use bitmarkd::shell::digest::memory;
+use memmap2::MmapMut;
 
 use crate::rival::{Process, Rival};
 use crate::table::{Reach, Row, Table, median};
@@ -52,6 +54,106 @@ fn row(measure: &str, pairs: &[(f64, f64)]) -> Row {
     Row::of_pairs(measure, "digests/s", "libargon2", pairs)
         .reference(Some(median(pairs.iter().map(|pair| pair.1))))
         .parameters(format!("{ROUNDS} pairs of {DIGESTS}, 128 MiB, 4 passes"))
+}
+
+/// Memory of two digests, on huge pages as the workers' is.
+fn pages() -> MmapMut {
+    let map = MmapMut::map_anon(2 * argon2d::blocks(&PARAMS) * argon2d::BLOCK_BYTES);
+    let map = map.expect("memory");
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    map
+}
+
+/// Goes through the memory of two digests as they do, side by side, and mixes nothing: what the memory
+/// alone takes. The references are of no digest, but lie as far back as theirs.
+fn walk(pages: &mut MmapMut) -> f64 {
+    let count = argon2d::blocks(&PARAMS);
+    let (one, other) = bytemuck::cast_slice_mut(pages).split_at_mut(count);
+    let mut lanes: [&mut [Block]; 2] = [one, other];
+    let mut random = 1_u64;
+    rate(|| {
+        for _ in 0..DIGESTS / 2 {
+            for step in 0..PARAMS.passes as usize * count {
+                let (current, before) = (step % count, (step + count - 1) % count);
+                for lane in &mut lanes {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    let half_word = u64::from(random as u32);
+                    let area = count / 4 * 3;
+                    let back = (area as u64 * ((half_word * half_word) >> 32)) >> 32;
+                    let reference = (before + count - back as usize) % count;
+                    let words = |block: &Block| bytemuck::must_cast::<Block, [u64; 128]>(*block);
+                    let (x, y) = (words(&lane[before]), words(&lane[reference]));
+                    let z = words(&lane[current]);
+                    let sum: [u64; 128] = std::array::from_fn(|k| x[k] ^ y[k] ^ z[k]);
+                    lane[current] = bytemuck::must_cast(sum);
+                }
+            }
+        }
+    })
+}
+
+/// Why two threads are not twice as fast as one: what one does beside a thread that stays in its cache,
+/// and what the memory alone gives two of them.
+fn why(table: &mut Table, memory: &mut DigestMemory) {
+    let mut small = bitmarkd::shell::digest::memory();
+    let mut beside = || {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    black_box(digest(
+                        &DigestParams::DEVNET,
+                        &[1; HEADER_BYTES],
+                        &mut small,
+                    ));
+                }
+            });
+            let rate = two_by_two(memory);
+            stop.store(true, Ordering::Relaxed);
+            rate
+        })
+    };
+    let beside: Vec<f64> = (0..ROUNDS).map(|_| beside()).collect();
+    let alone = (0..ROUNDS).map(|_| two_by_two(memory));
+    let pairs: Vec<(f64, f64)> = beside.into_iter().zip(alone).collect();
+    table.row(
+        Row::of_pairs(
+            "block digest, one thread, two side by side, beside a thread that stays in its cache",
+            "digests/s",
+            "the same thread alone",
+            &pairs,
+        )
+        .parameters(format!(
+            "{ROUNDS} pairs of {DIGESTS}; the other computes digests of {} KiB",
+            DigestParams::DEVNET.memory_kib
+        )),
+    );
+    let (mut one, mut other) = (pages(), pages());
+    walk(&mut other);
+    walk(&mut one);
+    let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let both = std::thread::scope(|scope| {
+                let other = scope.spawn(|| walk(&mut other));
+                walk(&mut one) + other.join().expect("it ends")
+            });
+            (both, 2.0 * walk(&mut one))
+        })
+        .collect();
+    table.row(
+        Row::of_pairs(
+            "block digest, its memory alone, 2 threads",
+            "digests/s",
+            "twice one thread",
+            &pairs,
+        )
+        .parameters(format!(
+            "{ROUNDS} pairs of {DIGESTS} a thread, two side by side on each; the same reads and writes, nothing mixed"
+        )),
+    );
 }
 
 /// The measure.
@@ -110,9 +212,13 @@ pub fn run(table: &mut Table) {
         .reach(Reach::AtLeast(0.97))
         .reference(Some(median(all.iter().map(|pair| pair.1 / ratio))))
         .parameters(format!(
-            "{ROUNDS} pairs of {DIGESTS} a thread, ratio {ratio:.2}"
+            "{ROUNDS} pairs of {DIGESTS} a thread, ratio {ratio:.2}; what threads share is the memory, see the rows of one beside a thread in its cache and of the memory alone"
         )),
     );
+    memories.truncate(1);
+    if let Some(memory) = memories.first_mut() {
+        why(table, memory);
+    }
     drop(memories);
 
     // The same on processors that know less; the memory is of the heap, on small pages.
