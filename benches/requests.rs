@@ -12,7 +12,7 @@ use crate::table::{Reach, Row, Table, median};
 /// How many ask at a time, and what they ask for together in a round.
 const CLIENTS: [(usize, usize); 3] = [(1, 4_000), (8, 12_000), (64, 12_800)];
 /// Rounds; the median counts.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// Saved blocks of the chain; the first is asked for.
 const BLOCKS: usize = 1;
 
