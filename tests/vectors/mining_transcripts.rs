@@ -157,7 +157,10 @@ impl Node {
             for effect in out {
                 match effect {
                     Effect::Reply { text, .. } => self.replies.push(text),
-                    Effect::StoreBlock { packed, .. } => self.stored.push(packed),
+                    Effect::StoreBlock { packed, .. } => {
+                        self.stored.push(packed);
+                        inputs.push(Input::Stored(true));
+                    }
                     Effect::ComputeDigest { request, header } => {
                         let digest = digest(&LOCAL.digest, &header, memory);
                         self.digests.push((*header, digest));

@@ -183,22 +183,32 @@ impl Engine {
         self.pump(step);
     }
 
-    /// A block of our own miner. Its work is done and its miner is told so when it is on the disk:
-    /// it goes in at once, before all that waits, even for the digest of another.
-    pub(super) fn mined(&mut self, step: &mut Step<'_>, packed: Vec<u8>, digest: BlockDigest) {
+    /// A block of our own miner: whether it is in. Its work is done and its miner waits to be told so,
+    /// when it is on the disk: it goes in at once, before all that waits, even for the digest of
+    /// another.
+    #[must_use]
+    pub(super) fn mined(
+        &mut self,
+        step: &mut Step<'_>,
+        packed: Vec<u8>,
+        digest: BlockDigest,
+    ) -> bool {
+        // What it builds on is about to go.
+        if self.check.is_dropping() {
+            return false;
+        }
         if let Some(header) = header_bytes(&packed) {
             self.blocks.remember(header, digest);
         }
         let origin = Origin::Local;
         let work = Work::One { packed, origin };
-        if self.check.is_dropping() || std::mem::replace(&mut self.blocks.is_pumping, true) {
-            self.blocks.push_first(work);
-            return;
-        }
+        let was_pumping = std::mem::replace(&mut self.blocks.is_pumping, true);
         let result = self.put(step, &work);
+        let is_in = result.is_ok();
         self.finish(step, work, result);
-        self.blocks.is_pumping = false;
+        self.blocks.is_pumping = was_pumping;
         self.pump(step);
+        is_in
     }
 
     /// A block for the connector.
@@ -473,6 +483,10 @@ impl Engine {
                 (Err(LedgerError::Refused(error)), origin) => {
                     if let (BlockError::HeaderDifficulty, Origin::News(source)) = (&error, origin) {
                         self.blocks.blame(source, step.now.mono);
+                    }
+                    if origin == Origin::Local {
+                        let text = format!("a block of our own miner is refused: {error}");
+                        step.log(Importance::Warning, text);
                     }
                     self.refused_news(step, &packed, &error);
                 }

@@ -714,11 +714,9 @@ impl Engine {
                 }
                 return;
             };
+            let is_stored = matches!(input, mining::Input::Stored(true));
             let mut effects = Vec::new();
             mining.step(step.now, input, &mut effects);
-            let stores =
-                |effect: &mining::Effect| matches!(effect, mining::Effect::StoreBlock { .. });
-            let is_stored = effects.iter().any(stores);
             for effect in effects {
                 match effect {
                     mining::Effect::NeedRecords(most) => {
@@ -754,7 +752,8 @@ impl Engine {
                         self.ask_digest(step, blocks::DigestFor::Mining(request), header);
                     }
                     mining::Effect::StoreBlock { packed, digest } => {
-                        self.mined(step, packed, digest);
+                        let is_in = self.mined(step, packed, digest);
+                        inputs.push_back(mining::Input::Stored(is_in));
                     }
                 }
             }

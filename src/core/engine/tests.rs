@@ -404,7 +404,7 @@ fn a_block_of_our_own_miner_goes_before_all_that_waits() {
     assert!(node.engine.blocks.len() <= 1 + QUEUE_OF_SOURCE);
     let mut out = Vec::new();
     node.engine.run(AT, &node.store, &mut out, |engine, step| {
-        engine.mined(step, good.clone(), BlockDigest([0; 32]));
+        assert!(engine.mined(step, good.clone(), BlockDigest([0; 32])));
     });
     node.took(out);
     assert!(node.digest());
@@ -420,26 +420,18 @@ fn submission_reply(out: &[Effect]) -> Option<(String, bool)> {
     })
 }
 
-#[test]
-fn a_miner_is_told_of_its_block_when_it_is_on_the_disk() {
+/// A node that mines: the work it gave out, and its subscription.
+fn mining(store: &MemoryStore) -> (Engine, Work, SocketId) {
     let [foundation, asset, issue] = records();
     let foundation = Foundation::new(foundation);
     let settings = Settings {
         mining: Some(machine::Settings::of_chain(&LOCAL, foundation)),
         ..settings()
     };
-    let store = MemoryStore::new();
-    let (mut engine, _) = Engine::new(AT, settings, &store).unwrap();
+    let (mut engine, _) = Engine::new(AT, settings, store).unwrap();
     let mut out = Vec::new();
-    engine.start(AT, &store, &mut out);
+    engine.start(AT, store, &mut out);
     let socket = subscription(&out);
-    let mut step = |input| {
-        let mut out = Vec::new();
-        engine.run(AT, &store, &mut out, |engine, step| {
-            engine.mine(step, input);
-        });
-        out
-    };
     let record = Candidate {
         id: TxId::of(&issue),
         packed: issue.into(),
@@ -449,34 +441,45 @@ fn a_miner_is_told_of_its_block_when_it_is_on_the_disk() {
             packed: asset.into(),
         },
     };
-    let out = step(machine::Input::Records(vec![record]));
+    let mut out = Vec::new();
+    engine.run(AT, store, &mut out, |engine, step| {
+        engine.mine(step, machine::Input::Records(vec![record]));
+    });
     let work = out.iter().find_map(|effect| match effect {
         Effect::Work(text) => Work::read(text.as_bytes()),
         _ => None,
     });
-    let work = work.unwrap();
-    let submission = |nonce| machine::Input::Submission {
-        client: machine::Client(1),
-        frame: work.submission(nonce).into_bytes(),
-    };
-    let out = step(machine::Input::Submission {
-        client: machine::Client(1),
-        frame: b"nothing".to_vec(),
-    });
-    let (text, is_after) = submission_reply(&out).unwrap();
-    assert!(text.ends_with("false}") && !is_after, "{text}");
+    (engine, work.unwrap(), socket)
+}
 
-    let out = step(submission(7));
+/// Hands in a nonce; the digest that is asked for.
+fn hand_in(engine: &mut Engine, store: &MemoryStore, client: u64, frame: Vec<u8>) -> u64 {
+    let mut out = Vec::new();
+    engine.step(AT, Input::Submission(client, frame), store, &mut out);
     let asked = out.iter().find_map(|effect| match effect {
         Effect::Digest(request, _) => Some(*request),
         _ => None,
     });
+    asked.unwrap()
+}
+
+#[test]
+fn a_miner_is_told_of_its_block_when_it_is_on_the_disk() {
+    let store = MemoryStore::new();
+    let (mut engine, work, socket) = mining(&store);
+    let mut out = Vec::new();
+    let nothing = Input::Submission(1, b"nothing".to_vec());
+    engine.step(AT, nothing, &store, &mut out);
+    let (text, is_after) = submission_reply(&out).unwrap();
+    assert!(text.ends_with("false}") && !is_after, "{text}");
+
+    let asked = hand_in(&mut engine, &store, 1, work.submission(7).into_bytes());
     // A block of somebody else waits for its digest meanwhile: ours goes in all the same.
     let mut out = Vec::new();
     let junk = News::Block(junk(&block_two(), 0));
     engine.step(AT, Input::Published(socket, junk), &store, &mut out);
     let mut out = Vec::new();
-    let digest = Input::Digest(asked.unwrap(), BlockDigest([0; 32]));
+    let digest = Input::Digest(asked, BlockDigest([0; 32]));
     engine.step(AT, digest, &store, &mut out);
     let (text, is_after) = submission_reply(&out).unwrap();
     assert!(text.ends_with("true}") && is_after, "{text}");
@@ -486,6 +489,26 @@ fn a_miner_is_told_of_its_block_when_it_is_on_the_disk() {
         _ => false,
     };
     assert!(out.iter().any(holds_block), "with the block itself");
+}
+
+#[test]
+fn a_miner_whose_block_is_refused_behind_its_digest_is_told_so() {
+    let store = MemoryStore::new();
+    let (mut engine, work, _) = mining(&store);
+    let asked = hand_in(&mut engine, &store, 1, work.submission(7).into_bytes());
+    // The clock was set back meanwhile: the block is of a day to come.
+    let early = Now {
+        wall: AT.wall - 86_400,
+        ..AT
+    };
+    let mut out = Vec::new();
+    let digest = Input::Digest(asked, BlockDigest([0; 32]));
+    engine.step(early, digest, &store, &mut out);
+    assert_eq!(engine.status().height, 1);
+    let (text, _) = submission_reply(&out).unwrap();
+    assert!(text.ends_with("false}"), "{text}");
+    let is_told = |effect: &Effect| matches!(effect, Effect::Log(Importance::Warning, text) if text.contains("timestamp"));
+    assert!(out.iter().any(is_told), "{out:?}");
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //! | `Wake` | new work that became due; the newest job made anew every `refresh_interval_ms` |
 //! | `Records` | the records asked for by `NeedRecords`: assembled, published, kept as a job |
 //! | `Submission` | cheap checks, then `ComputeDigest`, or a reply at once |
-//! | `Digest` | every submission of that nonce answered; a good one gives `StoreBlock` |
+//! | `Digest` | every submission of that nonce answered false; a good one gives `StoreBlock`, and all jobs end |
+//! | `Stored` | every submission of that nonce answered, by whether the block is in; if not, new work at once |
 //!
 //! Checks of a submission, in order: readable, job known (which implies that its parent is the tip
 //! and the mode Normal), request known, eight bytes, not tried before, room to wait. One digest is
@@ -112,6 +113,8 @@ pub enum Input {
         /// The result.
         digest: BlockDigest,
     },
+    /// What became of the block of the last [`Effect::StoreBlock`]: whether it is in.
+    Stored(bool),
     /// The time of [`Mining::next_wakeup`] has come.
     Wake,
 }
@@ -138,7 +141,8 @@ pub enum Effect {
         /// The header.
         header: Box<[u8; HEADER_BYTES]>,
     },
-    /// A block of ours: store it as a local one. Its digest need not be computed again.
+    /// A block of ours: store it as a local one and give `Input::Stored`; who found it is answered
+    /// then. Its digest need not be computed again.
     StoreBlock {
         /// The packed block.
         packed: Vec<u8>,
@@ -175,6 +179,8 @@ pub struct Mining {
     last_request: u64,
     waiting: VecDeque<Waiting>,
     computing: Option<Computing>,
+    /// Who handed in the nonce of the block that is being stored, each with the name of the job.
+    storing: Vec<(Client, String)>,
     tried: VecDeque<(u16, u64)>,
     /// When work was last asked for.
     asked: Option<Millis>,
@@ -197,6 +203,7 @@ impl Mining {
             last_request: 0,
             waiting: VecDeque::new(),
             computing: None,
+            storing: Vec::new(),
             tried: VecDeque::new(),
             asked: None,
             is_due: false,
@@ -235,6 +242,7 @@ impl Mining {
             Input::Records(records) => self.on_records(now, &records, out),
             Input::Submission { client, frame } => self.on_submission(client, &frame, out),
             Input::Digest { request, digest } => self.on_digest(request, digest, out),
+            Input::Stored(is_in) => self.on_stored(now, is_in, out),
         }
     }
 
@@ -413,31 +421,48 @@ impl Mining {
         };
         // Stale: the job was dropped meanwhile, and its submissions are answered.
         if self.job(job.id) == Some(&job) {
-            let is_good = job.with_nonce(nonce).proves(&digest);
-            self.answer_all(&job, nonce, is_good, out);
-            if is_good {
+            let name = job.name();
+            let clients = self.take_all(&job, nonce);
+            if job.with_nonce(nonce).proves(&digest) {
+                let clients = clients.into_iter().map(|client| (client, name.clone()));
+                self.storing.extend(clients);
                 out.push(Effect::StoreBlock {
                     packed: job.block(nonce),
                     digest,
                 });
                 self.drop_jobs(out);
             } else {
+                for client in clients {
+                    answer(client, &name, false, out);
+                }
                 self.remember_bad(job.id, nonce);
             }
         }
         self.compute_next(out);
     }
 
-    /// Answers every submission of this nonce: it is digested once.
-    fn answer_all(&mut self, job: &Job, nonce: u64, ok: bool, out: &mut Vec<Effect>) {
-        let name = job.name();
+    /// That the nonce is good does not make the block one: the clock, or a rule, may refuse it.
+    fn on_stored(&mut self, now: Now, is_in: bool, out: &mut Vec<Effect>) {
+        for (client, job) in std::mem::take(&mut self.storing) {
+            answer(client, &job, is_in, out);
+        }
+        // A block that is in brings a new tip.
+        if !is_in {
+            self.ask(now, out);
+        }
+    }
+
+    /// Whoever handed in this nonce: it is digested once.
+    fn take_all(&mut self, job: &Job, nonce: u64) -> Vec<Client> {
+        let mut clients = Vec::new();
         self.waiting.retain(|waiting| {
             let is_same = waiting.job == job.id && waiting.nonce == nonce;
             if is_same {
-                answer(waiting.client, &name, ok, out);
+                clients.push(waiting.client);
             }
             !is_same
         });
+        clients
     }
 
     fn remember_bad(&mut self, job: u16, nonce: u64) {

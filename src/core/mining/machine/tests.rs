@@ -150,22 +150,41 @@ fn an_older_job_on_the_same_tip_stays_valid() {
         request,
         digest: GOOD,
     });
-    let Effect::StoreBlock { packed, digest } = &out[1] else {
+    let [Effect::StoreBlock { packed, digest }] = out.as_slice() else {
         panic!("{out:?}");
     };
-    assert_eq!(out.len(), 2);
     assert_eq!(*digest, GOOD);
     let (header, rest) = Header::unpack(packed).unwrap();
     assert_eq!(header.nonce, 7);
     assert_eq!(rest, b"foundationa");
-    assert_eq!(
-        out[0],
-        Effect::Reply {
-            client: ANNA,
-            text: r#"{"job":"0001","ok":true}"#.into()
-        }
-    );
     assert_eq!(bench.mining.jobs().count(), 0, "all jobs end with a block");
+    let reply = Effect::Reply {
+        client: ANNA,
+        text: r#"{"job":"0001","ok":true}"#.into(),
+    };
+    assert_eq!(bench.give(Input::Stored(true)), [reply]);
+}
+
+#[test]
+fn a_block_that_is_refused_is_answered_false_to_everybody_and_brings_new_work() {
+    let mut bench = Bench::new();
+    let job = bench.work("a");
+    let request = request_of(&bench.submit(ANNA, &job, 7));
+    assert_eq!(bench.submit(Client(2), &job, 7), []);
+    assert_eq!(bench.submit(Client(3), &job, 8), []);
+    let digest = GOOD;
+    let out = bench.give(Input::Digest { request, digest });
+    assert!(
+        matches!(&out[..], [Effect::StoreBlock { .. }, other] if *other == refusal(Client(3), &job)),
+        "{out:?}"
+    );
+    let out = bench.give(Input::Stored(false));
+    let told = [refusal(ANNA, &job), refusal(Client(2), &job)];
+    assert_eq!(out[..2], told);
+    assert_eq!(out[2..], [Effect::NeedRecords(9_999)]);
+    let next = bench.work("a");
+    assert_ne!(next, job);
+    request_of(&bench.submit(ANNA, &next, 7));
 }
 
 #[test]
