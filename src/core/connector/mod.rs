@@ -15,6 +15,7 @@
 //! | branch | longer than ours | switch: all of it or nothing |
 //! | fetching | blocks, asked for ahead | their digests are computed side by side; put into the ledger one by one; choosing at the end |
 //! | sampling | two blocks behind, or one for long, or news that do not fit | choosing |
+//! | any | our height fell: a false chain was dropped | choosing, from the height there is; nothing is held against anybody |
 //! | any | the peer in question is lost | choosing; it is set back if digests were computed for it and nothing of it is in |
 //! | any | a wrong answer, none, a block that is refused | that peer is set back, choosing |
 //! | proving to branch; a block while fetching | takes longer than [`PATIENCE_MS`] | others are asked first, choosing |
@@ -105,6 +106,9 @@ pub enum Input {
     Switched,
     /// News did not fit: somebody may be ahead.
     Hint,
+    /// Blocks of ours were found false and dropped, and no others are in their place. What was on its way
+    /// into the ledger for [`Effect::Put`] or [`Effect::Switch`] is forgotten: nothing follows.
+    Fell,
 }
 
 /// What to do.
@@ -268,6 +272,9 @@ impl Connector {
         if is_cycle {
             self.next_cycle = now.mono.saturating_add(self.timing.cycle_ms.max(1));
         }
+        if input == Input::Fell {
+            self.begin_again();
+        }
         // Its place may have been given to another peer meanwhile; a switch ends by itself.
         let is_gone = |peer: Peer| {
             let same = |other: &Peer| other.slot == peer.slot && other.key == peer.key;
@@ -283,7 +290,7 @@ impl Connector {
             }
         }
         match input {
-            Input::Wake | Input::Changed => {}
+            Input::Wake | Input::Changed | Input::Fell => {}
             Input::Hint => {
                 if let State::Sampling { samples } = &mut self.state {
                     *samples = samples.saturating_add(self.timing.sampling_limit / 2 + 1);
@@ -305,6 +312,21 @@ impl Connector {
             }
         }
         self.advance(now, is_cycle, local, out);
+    }
+
+    /// All that was measured by a chain that was false is void: numbers that were asked for, and what
+    /// peers were set back for. That one is slow is not of the chain; that it is far behind or on another
+    /// branch was.
+    fn begin_again(&mut self) {
+        if !matches!(self.state, State::Connecting) {
+            self.state = State::Choosing;
+        }
+        self.putting = None;
+        self.prepared = None;
+        for mark in self.set_back.values_mut() {
+            mark.failures = 0;
+            mark.until = 0;
+        }
     }
 
     /// What needs no answer.

@@ -67,6 +67,14 @@ enum Work {
 }
 
 impl Work {
+    /// Whether the connector waits for what becomes of it.
+    const fn is_of_connector(&self) -> bool {
+        match self {
+            Self::One { origin, .. } => matches!(origin, Origin::Fetched),
+            Self::Branch { .. } => true,
+        }
+    }
+
     fn is_news_of(&self, source: Source) -> bool {
         matches!(self, Self::One { origin: Origin::News(of), .. } if *of == source)
     }
@@ -146,6 +154,19 @@ impl Pipeline {
 
     fn is_blamed(&self, source: Source, now: Millis) -> bool {
         self.blamed.get(&source).is_some_and(|until| *until > now)
+    }
+
+    /// Forgets what the connector waits for; what its digests are stays known.
+    pub(super) fn forget_fetched(&mut self) {
+        self.waiting.retain(|work| !work.is_of_connector());
+        self.bytes = self.waiting.iter().map(Work::bytes).sum();
+        if self
+            .current
+            .take_if(|work| work.is_of_connector())
+            .is_some()
+        {
+            self.missing = None;
+        }
     }
 
     fn push_first(&mut self, work: Work) {

@@ -294,7 +294,9 @@ impl Engine {
         self.tell_mining_tip(step);
         let normal = self.connector.mode() == connector::Mode::Normal;
         self.mine(step, super::mining::Input::Normal(normal));
-        self.connect_on_time(step, connector::Input::Changed);
+        // It was asked for above another height.
+        self.blocks.forget_fetched();
+        self.connect_on_time(step, connector::Input::Fell);
         self.pump(step);
         self.check_next(step);
     }

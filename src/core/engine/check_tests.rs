@@ -93,6 +93,15 @@ fn block_of(tip: &crate::core::ledger::Tip, records: Vec<Vec<u8>>) -> Vec<u8> {
 
 /// A store of this height, and what was in it at this lower one.
 fn chain(height: u64, lower: u64) -> (MemoryStore, MemoryStore) {
+    chain_with(height, lower, digest_of)
+}
+
+/// The same with these digests.
+fn chain_with(
+    height: u64,
+    lower: u64,
+    digest: impl Fn(u64) -> BlockDigest,
+) -> (MemoryStore, MemoryStore) {
     let mut store = MemoryStore::new();
     let mut then = store.clone();
     let mut ledger = Ledger::empty(&DEVNET);
@@ -101,7 +110,7 @@ fn chain(height: u64, lower: u64) -> (MemoryStore, MemoryStore) {
             then = store.clone();
         }
         let packed = block_on(&ledger.tip());
-        let digest = digest_of(ledger.height() + 1);
+        let digest = digest(ledger.height() + 1);
         let applied = ledger.apply(&store, &packed, digest, AT.wall).unwrap();
         store.apply(&applied.batch);
     }
@@ -115,6 +124,9 @@ struct Node {
     store: MemoryStore,
     asked: Vec<(u64, Header)>,
     fresh: Vec<u64>,
+    /// Of all digests of new blocks that were asked for, which block each is of.
+    numbers: BTreeMap<u64, u64>,
+    requests: VecDeque<(SocketId, Vec<Vec<u8>>)>,
     logs: Vec<String>,
     rebuilds: Vec<u64>,
 }
@@ -124,8 +136,16 @@ impl Node {
         Self::at(AT, store, mark)
     }
 
-    fn at(now: Now, mut store: MemoryStore, mark: Option<Checked>) -> Self {
-        let mut settings = settings();
+    fn at(now: Now, store: MemoryStore, mark: Option<Checked>) -> Self {
+        Self::with(now, settings(), store, mark)
+    }
+
+    fn with(
+        now: Now,
+        mut settings: Settings,
+        mut store: MemoryStore,
+        mark: Option<Checked>,
+    ) -> Self {
         settings.chain = &DEVNET;
         if let Some(mark) = mark {
             store.apply(&mark.batch());
@@ -140,6 +160,8 @@ impl Node {
             store,
             asked: Vec::new(),
             fresh: Vec::new(),
+            numbers: BTreeMap::new(),
+            requests: VecDeque::new(),
             logs: Vec::new(),
             rebuilds: Vec::new(),
         };
@@ -155,7 +177,12 @@ impl Node {
                     let (header, _) = Header::unpack(header.as_slice()).unwrap();
                     self.asked.push((request, header));
                 }
-                Effect::Digest(request, _) => self.fresh.push(request),
+                Effect::Digest(request, header) => {
+                    let (header, _) = Header::unpack(header.as_slice()).unwrap();
+                    self.numbers.insert(request, header.number);
+                    self.fresh.push(request);
+                }
+                Effect::Request(socket, frames) => self.requests.push_back((socket, frames)),
                 Effect::Log(_, text) => self.logs.push(text),
                 Effect::Rebuild(number) => {
                     self.rebuilds.push(number);
@@ -625,4 +652,73 @@ fn while_a_false_chain_goes_step_by_step_no_miner_is_told_that_a_block_on_it_is_
     assert_eq!(engine.ledger().height(), 9);
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|text| text.contains("false")), "{told:?}");
+}
+
+impl Node {
+    /// Answers what it asks of its peer, who is on this chain.
+    fn serve(&mut self, chain: &MemoryStore, height: u64) {
+        while let Some((socket, frames)) = self.requests.pop_front() {
+            let of_block = |pool| {
+                let number = frames.get(2).and_then(|bytes| keys::number(bytes)).unwrap();
+                chain.get(pool, &keys::block(number)).unwrap().unwrap()
+            };
+            let command = frames[1].clone();
+            let mut reply = vec![command.clone()];
+            match command.as_slice() {
+                b"R" => reply.extend([b"devnet".to_vec(), vec![1; 32], vec![], vec![0; 8]]),
+                b"N" => reply.push(height.to_be_bytes().to_vec()),
+                b"B" => reply.push(of_block(Pool::Blocks)),
+                b"H" => reply.push(of_block(Pool::BlockDigest)),
+                _ => reply.push(b"A".to_vec()),
+            }
+            self.input(Input::Reply(socket, reply));
+        }
+    }
+
+    /// Tells one of the digests of new blocks that are asked for.
+    fn tell_digest(&mut self) -> bool {
+        let Some(request) = self.fresh.pop() else {
+            return false;
+        };
+        let number = self.numbers[&request];
+        self.input(Input::Digest(request, digest_of(number)));
+        true
+    }
+}
+
+#[test]
+fn when_a_false_chain_goes_while_blocks_are_fetched_on_it_nobody_is_blamed_and_the_right_ones_come()
+{
+    // Who was deceived by the same snapshot, and goes on with it until it finds out.
+    let false_at = |number| digest_of(if number == 35 { 9999 } else { number });
+    let (deceived, ours) = chain_with(60, 40, false_at);
+    let (right, _) = chain(60, 1);
+    let mut settings = settings();
+    settings.connect = settings.subscribe.clone();
+    settings.timing.connector.minimum_upstreams = 1;
+    let mark = Checked {
+        verified: 33,
+        until: 40,
+    };
+    let now = Now { mono: 1000, ..AT };
+    let mut node = Node::with(now, settings, ours, Some(mark));
+    node.serve(&deceived, 60);
+    assert!(
+        node.fresh.len() > 1,
+        "blocks above 40 wait for their digests"
+    );
+    node.run(digest_of);
+    assert_eq!(node.engine.ledger().height(), 34);
+    loop {
+        let is_told = node.tell_digest();
+        let is_served = !node.requests.is_empty();
+        node.serve(&right, 60);
+        if !is_told && !is_served {
+            break;
+        }
+    }
+    let told = node.logs.join("\n");
+    assert!(!told.contains("is set back"), "{told}");
+    assert_eq!(node.engine.ledger().height(), 60, "{told}");
+    assert_eq!(node.of_chain(), of_chain(&right));
 }

@@ -554,6 +554,10 @@ impl Engine {
     }
 
     pub(super) fn connect_on_time(&mut self, step: &mut Step<'_>, input: connector::Input) {
+        // Nothing is measured by a height that falls: it begins again when the fall is over.
+        if self.check.is_dropping() {
+            return;
+        }
         let mut effects = Vec::new();
         let seen = Seen {
             ledger: &self.ledger,
@@ -572,7 +576,6 @@ impl Engine {
                         format!("synchronising from height {height}")
                     };
                     step.log(Importance::Information, text);
-                    let normal = normal && !self.check.is_dropping();
                     self.mine(step, mining::Input::Normal(normal));
                 }
                 connector::Effect::Reconnect => self.announce(step, announce::Input::Reconnect),

@@ -111,6 +111,40 @@ fn a_branch_that_ours_has_caught_up_with_blames_nobody() {
     }
 }
 
+#[test]
+fn a_walk_or_a_branch_that_the_height_fell_below_begins_again() {
+    // Proving, finding, the branch, and its switch: how many of the peer's answers come before.
+    let mut states = std::collections::BTreeSet::new();
+    for answers in 0..20 {
+        let mut stage = forked(6, 4, 3);
+        let mut inputs = std::collections::VecDeque::from([Input::Changed]);
+        for _ in 0..=answers {
+            let Some(input) = inputs.pop_front() else {
+                break;
+            };
+            for effect in stage.one(input) {
+                if let Effect::Ask(slot, question) = effect {
+                    let answer = stage.answer(slot, question);
+                    inputs.push_back(Input::Answered(slot, question, answer));
+                }
+            }
+        }
+        states.insert(stage.machine.state());
+        stage.local.blocks.borrow_mut().truncate(2);
+        // What was asked for before comes all the same, and first.
+        inputs.push_front(Input::Fell);
+        while let Some(input) = inputs.pop_front() {
+            for effect in stage.one(input) {
+                inputs.extend(stage.perform(effect));
+            }
+        }
+        assert!(stage.machine.set_back.is_empty(), "after {answers} answers");
+        assert_eq!(stage.reports, 0);
+        assert_eq!(*stage.local.blocks.borrow(), chain_of(7, 9, 4));
+    }
+    assert_eq!(states.len(), 3, "{states:?}");
+}
+
 /// Ours, and one peer that is longer by so many blocks, with as many blocks in common behind the
 /// first; two more peers are at the first block.
 fn forked(ours: usize, common: usize, longer: usize) -> Stage {

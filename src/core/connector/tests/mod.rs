@@ -564,6 +564,41 @@ fn looks_one_block_behind_are_forgotten_at_equal_heights() {
 }
 
 #[test]
+fn a_height_that_fell_blames_nobody_and_all_is_asked_for_again_from_there() {
+    // Fetching, with a block on its way into the ledger and another one that waits.
+    let theirs = Some(chain_of(0, 29, 29));
+    let mut stage = Stage::new(chain_of(0, 8, 8), vec![(theirs, 30), (None, 1), (None, 1)]);
+    let height = stage.local.height();
+    stage.one(Input::Changed);
+    stage.one(stage.block(height + 1));
+    stage.one(stage.block(height + 3));
+    assert_eq!(stage.machine.state(), "FetchBlocks");
+    stage.local.blocks.borrow_mut().truncate(3);
+    let out = stage.one(Input::Fell);
+    assert_eq!(out, [Effect::Ask(0, Question::Block(5))]);
+    // The block that was put is forgotten; what else was asked for comes, and is passed over.
+    let failed = Answer::Failed("block not found".to_owned());
+    let out = stage.one(Input::Answered(0, Question::Block(height + 4), failed));
+    assert_eq!(out, []);
+    stage.step(stage.block(5));
+    assert_eq!(stage.local.height(), 30);
+    assert!(stage.machine.set_back.is_empty());
+}
+
+#[test]
+fn what_a_false_chain_was_the_measure_of_is_held_against_nobody() {
+    // All are on the right chain, and ours is another from its first block on: deeper than is followed.
+    let right = chain_of(0, 90, 90);
+    let remotes = vec![(Some(right.clone()), 91), (None, 1), (None, 1)];
+    let mut stage = Stage::new(chain_of(5, 80, 0), remotes);
+    stage.step(Input::Changed);
+    assert_eq!((stage.reports > 0, stage.local.height()), (true, 81));
+    stage.local.blocks.borrow_mut().clear();
+    stage.step(Input::Fell);
+    assert_eq!(*stage.local.blocks.borrow(), right, "at once");
+}
+
+#[test]
 fn with_subscriptions_alone_it_is_normal_at_once() {
     let mut stage = Stage::new(vec![], vec![]);
     stage.machine = Connector::new(
