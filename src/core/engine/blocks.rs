@@ -25,7 +25,7 @@ pub const QUEUE_MAX: usize = 50;
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Those of them that one source sent as news.
 pub const QUEUE_OF_SOURCE: usize = QUEUE_MAX / 4;
-/// How long no news of blocks are taken from a source that sent one without its work.
+/// How long no news of blocks are taken from a source that sent a false one.
 const BLAME_MS: Millis = 600_000;
 /// Such sources.
 const BLAMED_MAX: usize = 1024;
@@ -102,7 +102,7 @@ pub(super) struct Pipeline {
     is_pumping: bool,
     digests: BTreeMap<HeaderBytes, BlockDigest>,
     order: VecDeque<HeaderBytes>,
-    /// Sources whose blocks had no work in them, and until when nothing is taken from them.
+    /// Sources that sent a false block, and until when no more are taken from them.
     blamed: BTreeMap<Source, Millis>,
 }
 
@@ -137,8 +137,8 @@ impl Pipeline {
         has_room
     }
 
-    /// A block of this source had no work in it: its others are dropped, and more are not taken
-    /// for a while. Those who have been longest in the table make room.
+    /// A block of this source was false: its others are dropped, and more are not taken for a while.
+    /// Those who have been longest in the table make room.
     fn blame(&mut self, source: Source, now: Millis) {
         self.waiting.retain(|work| !work.is_news_of(source));
         self.bytes = self.waiting.iter().map(Work::bytes).sum();
@@ -152,12 +152,14 @@ impl Pipeline {
         self.blamed.insert(source, now.saturating_add(BLAME_MS));
     }
 
-    fn is_blamed(&self, source: Source, now: Millis) -> bool {
+    pub(super) fn is_blamed(&self, source: Source, now: Millis) -> bool {
         self.blamed.get(&source).is_some_and(|until| *until > now)
     }
 
-    /// Forgets what the connector waits for; what its digests are stays known.
-    pub(super) fn forget_fetched(&mut self) {
+    /// After a false chain was dropped: forgets what the connector waits for, and whom that chain blamed.
+    /// Digests stay known.
+    pub(super) fn begin_again(&mut self) {
+        self.blamed.clear();
         self.waiting.retain(|work| !work.is_of_connector());
         self.bytes = self.waiting.iter().map(Work::bytes).sum();
         if self
@@ -189,8 +191,7 @@ impl Engine {
     /// A block message in mode Normal.
     pub(super) fn block_news(&mut self, step: &mut Step<'_>, packed: Vec<u8>, source: Source) {
         if self.blocks.is_blamed(source, step.now.mono) {
-            self.stats
-                .refuse("block of a source that sent one without work");
+            self.stats.refuse("block of a source that sent a false one");
             return;
         }
         // What cannot go in now costs no place in the queue.
@@ -502,7 +503,9 @@ impl Engine {
                     self.connect_on_time(step, connector::Input::Refused(e.to_string()));
                 }
                 (Err(LedgerError::Refused(error)), origin) => {
-                    if let (BlockError::HeaderDifficulty, Origin::News(source)) = (&error, origin) {
+                    if let Origin::News(source) = origin
+                        && is_of_source(&error)
+                    {
                         self.blocks.blame(source, step.now.mono);
                     }
                     if origin == Origin::Local {
@@ -525,4 +528,20 @@ impl Engine {
             self.connect_on_time(step, connector::Input::Hint);
         }
     }
+}
+
+/// Whether what is wrong with a block is the fault of whoever passed it on. Everybody stores a block before
+/// he passes it on (`proto/blocks.md`, section 12), and none that breaks a rule is stored: no work, other
+/// records than those that the work is for, a false signature are none that an honest source did not see. One
+/// header with work brings any number of false blocks behind it, each of which costs as much as a good
+/// one. Only its clock may be another, and its tip; and a false chain of ours may have been the measure, so
+/// that nobody stays blamed when one is dropped.
+const fn is_of_source(error: &BlockError) -> bool {
+    let is_of_place = matches!(
+        error,
+        BlockError::PreviousDigest | BlockError::HeaderTimestamp
+    );
+    // Nor are these of the block: our store lacks something.
+    let is_ours = matches!(error, BlockError::NotFound | BlockError::RingOrder { .. });
+    !is_of_place && !is_ours
 }

@@ -295,7 +295,7 @@ impl Engine {
         let normal = self.connector.mode() == connector::Mode::Normal;
         self.mine(step, super::mining::Input::Normal(normal));
         // It was asked for above another height.
-        self.blocks.forget_fetched();
+        self.blocks.begin_again();
         self.connect_on_time(step, connector::Input::Fell);
         self.pump(step);
         self.check_next(step);

@@ -722,3 +722,28 @@ fn when_a_false_chain_goes_while_blocks_are_fetched_on_it_nobody_is_blamed_and_t
     assert_eq!(node.engine.ledger().height(), 60, "{told}");
     assert_eq!(node.of_chain(), of_chain(&right));
 }
+
+#[test]
+fn whom_a_false_chain_blamed_is_listened_to_again_when_it_is_gone() {
+    let false_at = |number| digest_of(if number == 35 { 9999 } else { number });
+    let (store, _) = chain_with(40, 1, false_at);
+    let mark = Checked {
+        verified: 33,
+        until: 40,
+    };
+    let mut node = Node::new(store, Some(mark));
+    let socket = node.engine.subscriptions[0].socket;
+    let good = block_on(&node.engine.ledger().tip());
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    node.input(Input::Published(socket, News::Block(bad)));
+    assert!(node.tell_digest());
+    node.input(Input::Published(socket, News::Block(good)));
+    assert_eq!(node.engine.ledger().height(), 40, "it is blamed");
+    node.run(digest_of);
+    assert_eq!(node.engine.ledger().height(), 34);
+    let right = block_on(&node.engine.ledger().tip());
+    node.input(Input::Published(socket, News::Block(right)));
+    assert!(node.tell_digest());
+    assert_eq!(node.engine.ledger().height(), 35);
+}

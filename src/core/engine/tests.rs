@@ -556,3 +556,79 @@ fn a_source_of_blocks_without_work_costs_one_digest() {
     assert!(!node.digest(), "nothing is taken from it for a while");
     assert_eq!(node.engine.status().height, 1);
 }
+
+/// Block 2 with the work of [`block_two`], whose last record is another one, rightly signed.
+fn other_records_behind_the_work() -> Vec<u8> {
+    let [_, _, issue] = records();
+    let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
+    let mut other = Record::BitmarkIssue(BitmarkIssue {
+        asset_id: AssetId::of(b"print"),
+        owner: key.account().unwrap(),
+        nonce: 2,
+        signature: Vec::new(),
+    });
+    let other = sign(&mut other, &key).unwrap();
+    let good = block_two();
+    let kept = good.len() - issue.len();
+    [&good[..kept], &other].concat()
+}
+
+#[test]
+fn whose_block_has_other_records_than_its_work_is_for_is_listened_to_no_more_for_a_while() {
+    let good = block_two();
+    let spoilt = |at: usize| {
+        let mut spoilt = good.clone();
+        spoilt[at] ^= 1;
+        spoilt
+    };
+    for (bad, said) in [
+        (
+            other_records_behind_the_work(),
+            "Merkle Root Does Not Match",
+        ),
+        (spoilt(good.len() - 1), "invalid signature"),
+        (
+            [good.as_slice(), b"more"].concat(),
+            "transaction count out of range",
+        ),
+    ] {
+        let (mut node, socket) = Digesting::new();
+        node.news(socket, &bad);
+        assert!(node.digest());
+        assert_eq!(node.engine.stats.refused.get(said), Some(&1), "{said}");
+        node.news(socket, &good);
+        assert_eq!(node.engine.status().height, 1, "{said}");
+        // Its peers are fetched from all the same, and its digest is known.
+        let mut out = Vec::new();
+        node.engine.run(AT, &node.store, &mut out, |engine, step| {
+            engine.fetched(step, good.clone());
+        });
+        node.took(out);
+        assert_eq!(node.engine.status().height, 2, "{said}");
+    }
+}
+
+#[test]
+fn a_block_that_only_came_too_late_or_too_early_blames_nobody() {
+    let (mut node, socket) = Digesting::new();
+    let good = block_two();
+    let mut other = good.clone();
+    other[92] = 9;
+    node.news(socket, &good);
+    node.news(socket, &other);
+    assert!(node.digest());
+    assert_eq!(node.engine.status().height, 2);
+    let said = "previous block digest does not match";
+    assert_eq!(node.engine.stats.refused.get(said), Some(&1));
+    let early = Now { wall: 1, ..AT };
+    let source = source_of(&peer(2).key);
+    assert!(!node.engine.blocks.is_blamed(source, AT.mono));
+    let (mut node, socket) = Digesting::new();
+    node.news(socket, &good);
+    let (request, _) = node.asked.pop().unwrap();
+    let mut out = Vec::new();
+    let digest = Input::Digest(request, BlockDigest([0; 32]));
+    node.engine.step(early, digest, &node.store, &mut out);
+    assert_eq!(node.engine.status().height, 1);
+    assert!(!node.engine.blocks.is_blamed(source, AT.mono));
+}
