@@ -100,7 +100,9 @@ impl Bench {
                     self.store.apply(&batch);
                     self.perform(after);
                 }
-                Effect::Digest(request, _) => self.digests.push((request, PROVEN)),
+                Effect::Digest(request, _) | Effect::PrepareDigest(request, _) => {
+                    self.digests.push((request, PROVEN));
+                }
                 Effect::Rpc(token, outcome) => self.called.push((token, outcome)),
                 Effect::Explored(token, shown) => self.shown.push((token, shown)),
                 Effect::Fatal(why) => panic!("{why}"),

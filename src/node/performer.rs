@@ -14,7 +14,7 @@ use crate::core::chain::Chain;
 use crate::core::engine::{Effect, Input};
 use crate::core::listener::request;
 use crate::core::wire::connection::Connection;
-use crate::shell::digest::DigestWorkers;
+use crate::shell::digest::{DigestWorkers, Done};
 use crate::shell::memory;
 use crate::shell::zmq::outward::{News, Order, Orders};
 use crate::shell::zmq::{Access, Waker};
@@ -69,14 +69,14 @@ impl Performer {
                 }
             }
             Effect::Digest(request, header) => {
-                let inputs = self.inputs.clone();
-                let done = Box::new(move |digest| {
-                    let _ = inputs.send(Input::Digest(request, digest));
-                });
-                if !self.workers.compute(*header, done) {
-                    log::warn!("a digest found no worker; the node is stopping or overloaded");
-                }
+                let is_taken = self.workers.compute(*header, self.digest_of(request));
+                tell_untaken(is_taken);
             }
+            Effect::PrepareDigest(request, header) => {
+                let is_taken = self.workers.prepare(*header, self.digest_of(request));
+                tell_untaken(is_taken);
+            }
+            Effect::HurryDigest(header) => self.workers.hurry(&header),
             Effect::Ban(key, until) => {
                 self.access.ban(key, until);
                 // A subscriber is seen again only when it connects: all of them do.
@@ -94,17 +94,27 @@ impl Performer {
                 let _ = self.fatal.try_send(why);
             }
             Effect::CheckDigest(request, header) => {
-                let inputs = self.inputs.clone();
-                let done = Box::new(move |digest| {
-                    let _ = inputs.send(Input::Digest(request, digest));
-                });
-                if !self.background.compute(*header, done) {
+                if !self.background.compute(*header, self.digest_of(request)) {
                     log::warn!("a digest is not checked; the node is stopping");
                 }
             }
             // Commits and what changes all of the store are the owner's.
             Effect::Commit(..) | Effect::Rebuild(_) => {}
         }
+    }
+
+    /// Gives a digest that was asked for to the owner.
+    fn digest_of(&self, request: u64) -> Done {
+        let inputs = self.inputs.clone();
+        Box::new(move |digest| {
+            let _ = inputs.send(Input::Digest(request, digest));
+        })
+    }
+}
+
+fn tell_untaken(is_taken: bool) {
+    if !is_taken {
+        log::warn!("a digest found no worker; the node is stopping or overloaded");
     }
 }
 

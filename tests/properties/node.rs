@@ -227,7 +227,7 @@ impl Node {
                             .push(Input::Reply(socket, peer.answer(&frames)));
                     }
                 }
-                Effect::Digest(request, header) => {
+                Effect::Digest(request, header) | Effect::PrepareDigest(request, header) => {
                     let digest = digest(&DEVNET.digest, &header, &mut self.memory);
                     self.waiting.push(Input::Digest(request, digest));
                 }

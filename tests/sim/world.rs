@@ -441,7 +441,9 @@ impl World {
                 }
             }
             Effect::Publish(frames) => self.publish(node, &frames),
-            Effect::Digest(request, header) | Effect::CheckDigest(request, header) => {
+            Effect::Digest(request, header)
+            | Effect::PrepareDigest(request, header)
+            | Effect::CheckDigest(request, header) => {
                 let begin = self.nodes[node].digest_free.max(self.at);
                 let end = begin + DIGEST_MS;
                 self.nodes[node].digest_free = end;
@@ -463,7 +465,8 @@ impl World {
                 }
             }
             Effect::Control(token, _) => self.told(node, token),
-            Effect::Rpc(..) | Effect::Explored(..) => {}
+            // Its digests come in the order in which they are asked for.
+            Effect::HurryDigest(_) | Effect::Rpc(..) | Effect::Explored(..) => {}
             Effect::Log(importance, text) => {
                 if importance != Importance::Detail {
                     self.note(|| format!("node {node}: {text}"));

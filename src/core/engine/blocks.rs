@@ -95,8 +95,8 @@ pub(super) struct Pipeline {
     waiting: VecDeque<Work>,
     bytes: usize,
     current: Option<Work>,
-    /// What is being computed.
-    asked: BTreeSet<HeaderBytes>,
+    /// What is being computed, and whether a block waits for it, or did.
+    asked: BTreeMap<HeaderBytes, bool>,
     /// The one of them that the first block waits for.
     missing: Option<HeaderBytes>,
     is_pumping: bool,
@@ -252,17 +252,13 @@ impl Engine {
         self.pump(step);
     }
 
-    pub(super) fn ask_digest(
-        &mut self,
-        step: &mut Step<'_>,
-        purpose: DigestFor,
-        header: Box<HeaderBytes>,
-    ) {
+    /// The number of the next digest to ask for.
+    pub(super) fn digest_request(&mut self, purpose: DigestFor) -> u64 {
         let request = self.next_digest;
         self.next_digest += 1;
         self.stats.digests += 1;
         self.digests.insert(request, purpose);
-        step.out.push(Effect::Digest(request, header));
+        request
     }
 
     pub(super) fn digest(&mut self, step: &mut Step<'_>, request: u64, digest: BlockDigest) {
@@ -284,14 +280,23 @@ impl Engine {
     /// Has a digest computed before it is wanted.
     pub(super) fn prepare(&mut self, step: &mut Step<'_>, header: Box<HeaderBytes>) {
         let has_room = (self.blocks.asked.len() as u64) < connector::AHEAD;
-        if has_room && !self.blocks.digests.contains_key(&*header) {
-            self.ask_block_digest(step, header);
+        let is_known = self.blocks.digests.contains_key(&*header);
+        if has_room && !is_known && !self.blocks.asked.contains_key(&*header) {
+            self.blocks.asked.insert(*header, false);
+            let request = self.digest_request(DigestFor::Block(*header));
+            step.out.push(Effect::PrepareDigest(request, header));
         }
     }
 
-    fn ask_block_digest(&mut self, step: &mut Step<'_>, header: Box<HeaderBytes>) {
-        if self.blocks.asked.insert(*header) {
-            self.ask_digest(step, DigestFor::Block(*header), header);
+    /// Has a digest computed that the first block waits for.
+    fn want_digest(&mut self, step: &mut Step<'_>, header: Box<HeaderBytes>) {
+        match self.blocks.asked.insert(*header, true) {
+            None => {
+                let request = self.digest_request(DigestFor::Block(*header));
+                step.out.push(Effect::Digest(request, header));
+            }
+            Some(false) => step.out.push(Effect::HurryDigest(header)),
+            Some(true) => {}
         }
     }
 
@@ -318,7 +323,7 @@ impl Engine {
                 Ok(Some(header)) => {
                     self.blocks.missing = Some(header);
                     self.blocks.current = Some(work);
-                    self.ask_block_digest(step, Box::new(header));
+                    self.want_digest(step, Box::new(header));
                 }
                 Ok(None) => {
                     let result = self.put(step, &work);

@@ -103,10 +103,7 @@ impl Engine {
             Ok(Look::Digest(header, _)) => {
                 let header = header.pack();
                 self.check.asked = Some(header);
-                let request = self.next_digest;
-                self.next_digest += 1;
-                self.stats.digests += 1;
-                self.digests.insert(request, DigestFor::Check);
+                let request = self.digest_request(DigestFor::Check);
                 step.out
                     .push(Effect::CheckDigest(request, Box::new(header)));
             }

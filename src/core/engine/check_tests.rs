@@ -177,7 +177,7 @@ impl Node {
                     let (header, _) = Header::unpack(header.as_slice()).unwrap();
                     self.asked.push((request, header));
                 }
-                Effect::Digest(request, header) => {
+                Effect::Digest(request, header) | Effect::PrepareDigest(request, header) => {
                     let (header, _) = Header::unpack(header.as_slice()).unwrap();
                     self.numbers.insert(request, header.number);
                     self.fresh.push(request);

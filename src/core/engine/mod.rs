@@ -141,8 +141,12 @@ pub enum Effect {
     Close(SocketId),
     /// Publish a message.
     Publish(Vec<Vec<u8>>),
-    /// Compute the digest of a header.
+    /// Compute the digest of a header that somebody waits for.
     Digest(u64, Box<[u8; HEADER_BYTES]>),
+    /// The same of one that will be wanted, when nobody waits for another; told by [`Input::Digest`].
+    PrepareDigest(u64, Box<[u8; HEADER_BYTES]>),
+    /// Somebody waits now for the digest of this header, which is prepared.
+    HurryDigest(Box<[u8; HEADER_BYTES]>),
     /// Compute the digest of a header when nothing else is to be done; told by [`Input::Digest`].
     CheckDigest(u64, Box<[u8; HEADER_BYTES]>),
     /// Drop all blocks from the top down to this one and build the indexes again from those below;
@@ -749,7 +753,8 @@ impl Engine {
                         leaves.push(reply);
                     }
                     mining::Effect::ComputeDigest { request, header } => {
-                        self.ask_digest(step, blocks::DigestFor::Mining(request), header);
+                        let request = self.digest_request(blocks::DigestFor::Mining(request));
+                        step.out.push(Effect::Digest(request, header));
                     }
                     mining::Effect::StoreBlock { packed, digest } => {
                         let is_in = self.mined(step, packed, digest);

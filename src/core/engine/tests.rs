@@ -271,6 +271,9 @@ struct Digesting {
     engine: Engine,
     store: MemoryStore,
     asked: Vec<(u64, Header)>,
+    /// Of how many of them the digests are only prepared, and how many of these were waited for later.
+    prepared: usize,
+    hurried: Vec<u64>,
 }
 
 /// Nonces from here on have no work behind them.
@@ -293,6 +296,8 @@ impl Digesting {
                 engine,
                 store,
                 asked,
+                prepared: 0,
+                hurried: Vec::new(),
             },
             socket,
         )
@@ -305,6 +310,15 @@ impl Digesting {
                 Effect::Digest(request, header) => {
                     let (header, _) = Header::unpack(header.as_slice()).unwrap();
                     self.asked.push((request, header));
+                }
+                Effect::PrepareDigest(request, header) => {
+                    let (header, _) = Header::unpack(header.as_slice()).unwrap();
+                    self.asked.push((request, header));
+                    self.prepared += 1;
+                }
+                Effect::HurryDigest(header) => {
+                    let (header, _) = Header::unpack(header.as_slice()).unwrap();
+                    self.hurried.push(header.nonce);
                 }
                 Effect::Fatal(why) => panic!("{why}"),
                 _ => {}
@@ -531,6 +545,7 @@ fn a_digest_that_was_prepared_is_not_computed_again() {
     }
     let most = usize::try_from(connector::AHEAD).unwrap();
     assert_eq!(node.asked.len(), most, "no more than a bound");
+    assert_eq!(node.prepared, most);
     node.asked.truncate(1);
     let mut out = Vec::new();
     node.engine.run(AT, &node.store, &mut out, |engine, step| {
@@ -538,9 +553,31 @@ fn a_digest_that_was_prepared_is_not_computed_again() {
     });
     node.took(out);
     assert_eq!(node.engine.status().height, 1, "its digest is not here yet");
+    assert_eq!(node.hurried, [1], "it is waited for now");
     assert!(node.digest());
     assert_eq!(node.engine.status().height, 2);
     assert!(!node.digest(), "nothing was asked for twice");
+}
+
+#[test]
+fn what_a_block_of_news_or_a_miner_waits_for_is_not_put_behind_what_is_prepared() {
+    let (mut node, socket) = Digesting::new();
+    let good = block_two();
+    let mut out = Vec::new();
+    let header = Box::new(*junk(&good, 1).first_chunk().unwrap());
+    node.engine.run(AT, &node.store, &mut out, |engine, step| {
+        engine.prepare(step, header);
+    });
+    node.took(out);
+    node.news(socket, &good);
+    assert_eq!((node.asked.len(), node.prepared), (2, 1));
+    assert!(node.hurried.is_empty());
+    let store = MemoryStore::new();
+    let (mut engine, work, _) = mining(&store);
+    let mut out = Vec::new();
+    let frame = work.submission(7).into_bytes();
+    engine.step(AT, Input::Submission(1, frame), &store, &mut out);
+    assert!(out.iter().any(|e| matches!(e, Effect::Digest(..))));
 }
 
 #[test]
