@@ -280,7 +280,7 @@ impl Engine {
         self.dropped(step);
     }
 
-    fn dropped(&mut self, step: &mut Step<'_>) {
+    pub(super) fn dropped(&mut self, step: &mut Step<'_>) {
         self.check.dropping = None;
         let height = self.ledger.height();
         self.check.taken_off_to(height);
@@ -291,6 +291,9 @@ impl Engine {
         self.tell_mining_tip(step);
         let normal = self.connector.mode() == connector::Mode::Normal;
         self.mine(step, super::mining::Input::Normal(normal));
+        // What built on them was acknowledged and is gone: where it is right it comes again, waits for
+        // what it builds on, and is checked against that.
+        self.ask_again_for_shared(step);
         // It was asked for above another height.
         self.blocks.begin_again();
         self.connect_on_time(step, connector::Input::Fell);

@@ -259,6 +259,14 @@ impl Engine {
         })
     }
 
+    /// Asks all who share their pools with this node to tell their logs again.
+    pub(super) fn ask_again_for_shared(&mut self, step: &mut Step<'_>) {
+        let known: Vec<_> = self.mempool.standings().map(|(key, _)| *key).collect();
+        for key in known {
+            self.share(step, mempool::Input::Forgotten(key));
+        }
+    }
+
     /// Tells the shared mempool what came into the pools and what left them.
     pub(super) fn tell_touched(&mut self, step: &mut Step<'_>) {
         let origin = self.bringing;

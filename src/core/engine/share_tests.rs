@@ -291,6 +291,23 @@ fn a_peer_whose_asset_made_room_for_another_is_asked_to_tell_its_log_again() {
 }
 
 #[test]
+fn when_a_false_chain_was_dropped_peers_are_asked_to_tell_their_logs_again() {
+    let mut node = Node::new(mempool::Settings::default());
+    let ack = node.offers(FRIEND, vec![bundle(Kind::Assets, asset("a", "name"))]);
+    assert_eq!(ack.accepted, 1);
+    let done = |node: &Node| node.engine.mempool.peers(0)[0].remote_done;
+    assert!(done(&node) > 0);
+    let now = Now {
+        mono: node.mono,
+        wall: 1,
+    };
+    let mut out = Vec::new();
+    node.engine.run(now, &node.store, &mut out, Engine::dropped);
+    node.took(out);
+    assert_eq!(done(&node), 0);
+}
+
+#[test]
 fn issues_that_wait_are_taken_when_their_asset_comes_and_not_before() {
     let mut node = Node::new(mempool::Settings::default());
     let ack = node.offers(
