@@ -23,14 +23,22 @@ fn hash_in(text: &str) -> String {
     line.unwrap_or_else(|| panic!("{text}")).trim().to_owned()
 }
 
-/// The pools of a snapshot, without undo data that it does not hold.
+/// The block that this entry takes off, if it is one that does.
+fn undo_number(key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(&[Pool::Undo.prefix()])?;
+    number.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The blocks for which a place has what takes them off.
+fn undo_of(place: &Place) -> Vec<u64> {
+    let entries = place.entries(&[Pool::Undo]);
+    entries.keys().filter_map(|key| undo_number(key)).collect()
+}
+
+/// The pools of a place at this height, without undo data that no snapshot of it holds.
 fn pools_of(place: &Place, height: u64) -> Entries {
     let mut entries = place.entries(&POOLS);
-    entries.retain(|key, _| {
-        let number = key.get(1..9).and_then(|number| number.try_into().ok());
-        let number = number.map_or(0, u64::from_be_bytes);
-        key[0] != Pool::Undo.prefix() || number + UNDO_BLOCKS > height
-    });
+    entries.retain(|key, _| undo_number(key).is_none_or(|number| number + UNDO_BLOCKS > height));
     entries
 }
 
@@ -78,12 +86,22 @@ fn what_is_exported_is_what_is_imported_and_the_same_chain_gives_the_same_file()
     assert!(err(&run).contains(&format!("up to block 1 of {height}: do not vouch")));
     assert_eq!(hash_in(&out(&run)), hash);
     assert!(bytes(&fresh, "again.snapshot") == bytes(&first, "chain.snapshot"));
-    // Blocks come off, and its indexes follow from its blocks.
-    fresh
-        .run(&["delete-down", &(height - 9).to_string()])
-        .success();
-    let built = Place::loaded(&blocks[..blocks.len() - 10]);
-    assert!(pools_of(&fresh, height) == pools_of(&built, height));
+    // Blocks come off exactly, by what the snapshot held of what they changed: some of them, then
+    // all for which it held that.
+    let held = height - UNDO_BLOCKS;
+    for lower in [height - 10, held] {
+        let run = fresh.run(&["delete-down", &(lower + 1).to_string()]);
+        let told = err(&run.success());
+        assert!(!told.contains("do not return"), "{told}");
+        assert_eq!(undo_of(&fresh), (held + 1..=lower).collect::<Vec<_>>());
+        let built = Place::loaded(&blocks[..blocks.len() - (height - lower) as usize]);
+        // What takes off lower blocks is with that one alone.
+        let mut expected = built.entries(&POOLS);
+        expected.retain(|key, _| undo_number(key).is_none_or(|number| number > held));
+        assert!(fresh.entries(&POOLS) == expected, "at block {lower}");
+    }
+    // Its indexes follow from its blocks.
+    let built = Place::loaded(&blocks[..blocks.len() - UNDO_BLOCKS as usize]);
     fresh.run(&["rebuild"]).success();
     let all = |place: &Place| place.entries(&POOLS);
     assert!(all(&fresh) == all(&built));
