@@ -3,14 +3,25 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use bitmarkd::core::block::{DigestMemory, Header, digest};
+use assert_cmd::prelude::*;
+use bitmarkd::core::block::{DigestMemory, HEADER_BYTES, Header, digest};
 use bitmarkd::core::chain::DEVNET;
 use bitmarkd::core::ledger::Ledger;
+use bitmarkd::core::ledger::checked::Checked;
+use bitmarkd::core::snapshot::POOLS;
 use bitmarkd::core::state::Pool;
+use bitmarkd::shell::store::{CACHE_BYTES, Store};
 
+use crate::nodes;
 use crate::stage::{Entries, INDEXES, Place, chain_up_to, err, file_of, out, told};
+
+/// How far the digests of a place are checked, and up to where they were taken as they came.
+fn checked_of(place: &Place) -> Option<(u64, u64)> {
+    let checked = Checked::load(&place.store(), u64::MAX).unwrap();
+    checked.map(|checked| (checked.verified, checked.until))
+}
 
 /// A node of ours beside a stopped one that has these blocks.
 fn beside(blocks: &[Vec<u8>]) -> Place {
@@ -56,8 +67,82 @@ fn trusted_digests_give_the_same_store_and_a_warning() {
         .success();
     assert!(err(&run).contains("WARNING: --trust-digests"));
     assert_eq!(out(&run), "");
+    // That of the highest was computed.
+    assert_eq!(checked_of(&place), Some((1, 8)));
     let same = Place::loaded(&blocks);
-    assert_eq!(place.entries(&Pool::ALL), same.entries(&Pool::ALL));
+    assert_eq!(place.entries(&POOLS), same.entries(&POOLS));
+    // Whoever asks what the node vouches for is told.
+    let run = place.run(&["snapshot", "export", "file"]).success();
+    assert!(err(&run).contains("up to block 1 of 9: do not vouch"));
+}
+
+#[test]
+fn blocks_whose_digests_were_computed_stay_checked_below_those_that_are_trusted() {
+    let blocks = chain_up_to(9, "chain");
+    let place = beside(&blocks);
+    std::fs::write(place.path("saved"), file_of(&blocks[..4])).unwrap();
+    place.run(&["import", "--blocks", "saved"]).success();
+    assert_eq!(checked_of(&place), None);
+    place.run(&["import", "go", "--trust-digests"]).success();
+    assert_eq!(checked_of(&place), Some((5, 8)));
+    // Again, with nothing to take; and with everything computed.
+    place.run(&["import", "go", "--trust-digests"]).success();
+    place.run(&["import", "go"]).success();
+    assert_eq!(checked_of(&place), Some((5, 8)));
+}
+
+/// A node that took over these blocks without a digest of theirs, and runs.
+fn trusting(blocks: &[Vec<u8>]) -> nodes::Stage {
+    let place = Place::new("devnet");
+    place.write_stores(blocks, &Entries::new());
+    std::fs::remove_dir_all(place.path("go/data/devnet-index.leveldb")).unwrap();
+    let mut stage = nodes::Stage::new("devnet", 1);
+    let node = &mut stage.nodes[0];
+    Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
+        .arg("--config-file")
+        .arg(node.config())
+        .args(["import", "--trust-digests", "--only", "chain", "--stores"])
+        .arg(place.path("go/data"))
+        .assert()
+        .success();
+    node.start();
+    stage
+}
+
+fn wait_log(node: &nodes::TestNode, text: &str) {
+    let log = node.plan.directory.join("log/bitmarkd.log");
+    nodes::eventually(text, || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        log.contains(text).then_some(())
+    });
+}
+
+#[test]
+fn a_node_computes_the_digests_that_were_trusted_once_it_runs() {
+    let blocks = chain_up_to(9, "chain");
+    let mut stage = trusting(&blocks);
+    let node = &mut stage.nodes[0];
+    node.wait_status("all of it checked", |s| {
+        s["height"] == 9 && s["verifiedHeight"] == 9
+    });
+    wait_log(node, "all digests up to block 8 are checked");
+    node.stop();
+    let store = Store::open(&node.plan.directory.join("data/devnet.sled"), CACHE_BYTES);
+    assert_eq!(Checked::load(&store.unwrap().store, 9).unwrap(), None);
+}
+
+#[test]
+fn a_node_drops_a_block_whose_work_was_never_done_though_the_next_one_names_it() {
+    let mut blocks = chain_up_to(9, "chain");
+    let (mut header, _) = Header::unpack(&blocks[2]).unwrap();
+    header.nonce ^= 1;
+    blocks[2][..HEADER_BYTES].copy_from_slice(&header.pack());
+    let stage = trusting(&blocks);
+    let node = &stage.nodes[0];
+    node.wait_status("the blocks below it", |s| {
+        s["height"] == 3 && s["verifiedHeight"] == 3
+    });
+    wait_log(node, "block 4 is false: its digest is stored as");
 }
 
 #[test]
@@ -111,7 +196,8 @@ fn the_block_on_top_has_its_own_digest_also_where_the_next_one_names_another() {
     let text = told(place.run(&["import", "go", "--trust-digests"]));
     assert!(text.contains("taken up to block 5"), "{text}");
     let same = Place::loaded(&blocks[..4]);
-    assert_eq!(place.entries(&Pool::ALL), same.entries(&Pool::ALL));
+    assert_eq!(place.entries(&POOLS), same.entries(&POOLS));
+    assert_eq!(checked_of(&place), Some((1, 5)));
     std::fs::write(place.path("saved"), file_of(&blocks)).unwrap();
     let text = out(&place.run(&["import", "--blocks", "saved"]).success());
     assert!(text.contains("2 taken, 4 were there"), "{text}");

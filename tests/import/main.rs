@@ -2,6 +2,9 @@
 //! of its own and without any network. Stores are written by another implementation of LevelDB.
 
 mod chain;
+#[path = "../nodes/stage.rs"]
+#[allow(dead_code, reason = "shared with the tests of whole nodes")]
+mod nodes;
 mod parts;
 mod reference;
 mod snapshot;

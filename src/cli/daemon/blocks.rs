@@ -19,9 +19,10 @@ use super::identities::chain_named;
 use crate::core::block::{DigestMemory, digest, dump};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
+use crate::core::ledger::checked::Checked;
 use crate::core::ledger::{Ledger, LedgerError, Rebuild, UNDO_KEPT, keys};
 use crate::core::reservoir::{Confirmed, Reservoir};
-use crate::core::state::{Overlay, Pool, View as _};
+use crate::core::state::{Batch, Overlay, Pool, View as _};
 use crate::core::time::Now;
 use crate::node::{Storage, caps, rebuild_store};
 use crate::shell::files::config::Config;
@@ -280,7 +281,32 @@ impl Growing {
 
     /// One block, in whole or not at all, by all rules of the chain.
     pub(super) fn take(&mut self, packed: &[u8], digest: BlockDigest) -> Result<(), LedgerError> {
-        let applied = self.ledger.apply(&self.store, packed, digest, wall())?;
+        self.take_with(packed, digest, |_| Batch::new())
+    }
+
+    /// The same where nobody computed the digest: that is stored with the block, so that the node
+    /// computes it later, whatever ends this run.
+    pub(super) fn take_trusted(
+        &mut self,
+        packed: &[u8],
+        digest: BlockDigest,
+        checked: &mut Checked,
+    ) -> Result<(), LedgerError> {
+        self.take_with(packed, digest, |height| {
+            checked.until = height;
+            checked.batch()
+        })
+    }
+
+    /// `beside` is asked for what is stored with the block, once it is known to be good.
+    fn take_with(
+        &mut self,
+        packed: &[u8],
+        digest: BlockDigest,
+        beside: impl FnOnce(u64) -> Batch,
+    ) -> Result<(), LedgerError> {
+        let mut applied = self.ledger.apply(&self.store, packed, digest, wall())?;
+        applied.batch.extend(beside(self.ledger.height()));
         self.store.apply(&applied.batch)?;
         self.taken += 1;
         Ok(())

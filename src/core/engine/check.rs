@@ -1,6 +1,6 @@
-//! Digests that came with a snapshot: computed one after the other in the background, upwards, while
-//! the node serves. A block whose digest is another goes, with all above it; the connector fetches
-//! what is right from the peers.
+//! Digests that came with a snapshot, or with imported blocks whose digests were trusted: computed one
+//! after the other in the background, upwards, while the node serves. A block whose digest is another
+//! goes, with all above it; the connector fetches what is right from the peers.
 //!
 //! What was checked is kept in the store from time to time, so a restart goes on. Of blocks that went
 //! off nothing is known any more; those that come in their place are checked as they come.
@@ -37,7 +37,8 @@ pub(super) struct Check {
     /// The lowest block that goes.
     dropping: Option<u64>,
     /// The highest block whose signatures only those vouch for who vouched for the snapshot, as far as
-    /// that is known: its digests are not all checked yet, or were not when this node started.
+    /// that is known: its digests are not all checked yet, or were not when this node started. Those of
+    /// an import were checked as it was made, but nothing in the store tells it from a snapshot.
     unsigned: u64,
 }
 
@@ -185,7 +186,7 @@ impl Engine {
         step.log(
             Importance::Warning,
             format!(
-                "block {number} of the snapshot is false: {why}; blocks {number} to {height} are dropped and fetched from the peers; what waited here and builds on them goes, too: its owners push it again"
+                "block {number} is false: {why}; blocks {number} to {height} are dropped and fetched from the peers; what waited here and builds on them goes, too: its owners push it again"
             ),
         );
         if let Some(checked) = &mut self.check.checked {

@@ -10,7 +10,7 @@
 //! | a request, a published message | `news.rs`, by kind |
 //! | a reply on a socket of ours | the upstream of that place, then announce and connector |
 //! | a digest | `blocks.rs`: the block goes in, or not; or mining: a submission is good |
-//! | a digest that came with a snapshot | `check.rs`: it is right, or its block goes |
+//! | a digest that came with a snapshot or a trusting import | `check.rs`: it is right, or its block goes |
 //! | a submission | mining |
 //! | a question of the operator | `control.rs` |
 //! | the time | whoever asked for it |

@@ -44,6 +44,17 @@ impl Checked {
         }
     }
 
+    /// What is known at this height when blocks come above it with digests that are taken as they
+    /// come: as much as before, so `before` is what the store said until then. [`Checked::until`] is
+    /// raised with each of those blocks.
+    #[must_use]
+    pub fn below_trusted(before: Option<Self>, height: u64) -> Self {
+        Self {
+            verified: before.map_or(height, |checked| checked.verified.min(height)),
+            until: height,
+        }
+    }
+
     /// What the store says; nothing where every digest was computed.
     ///
     /// # Errors
@@ -181,6 +192,20 @@ mod tests {
         };
         store.apply(&done.batch());
         assert_eq!(store, MemoryStore::new());
+    }
+
+    #[test]
+    fn what_comes_trusted_above_leaves_known_below_what_was_known() {
+        let all = Checked::below_trusted(None, 7);
+        assert_eq!((all.verified, all.until), (7, 7));
+        let some = Checked {
+            verified: 4,
+            until: 6,
+        };
+        let known = Checked::below_trusted(Some(some), 7);
+        assert_eq!((known.verified, known.until), (4, 7));
+        let lower = Checked::below_trusted(Some(some), 3);
+        assert_eq!((lower.verified, lower.until), (3, 3));
     }
 
     #[test]

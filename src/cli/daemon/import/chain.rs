@@ -17,6 +17,7 @@ use super::sources::BlockSource;
 use crate::core::block::{Header, dump};
 use crate::core::chain::Chain;
 use crate::core::id::BlockDigest;
+use crate::core::ledger::checked::Checked;
 use crate::core::ledger::{LedgerError, read};
 use crate::shell::digest::DigestWorkers;
 use crate::shell::store::leveldb::ReferenceStore;
@@ -230,7 +231,8 @@ impl Ahead<'_> {
 }
 
 /// Takes all blocks that are not there yet: the lines for the table, and what is wrong. The block
-/// that is on top in the end has a digest that was computed, also where others are trusted.
+/// that is on top in the end has a digest that was computed, also where others are trusted: the
+/// node computes those after its start, in the background.
 pub(super) fn take(
     growing: &mut Growing,
     blocks: &mut Blocks,
@@ -240,7 +242,7 @@ pub(super) fn take(
     let chain = growing.ledger.chain();
     if trust_digests {
         eprintln!(
-            "bitmarkd: WARNING: --trust-digests: the proof of work of no block but the highest is checked; do this only with files that your own node wrote and that nobody else could change"
+            "bitmarkd: WARNING: --trust-digests: the proof of work of no block but the highest is checked now, and the node computes their digests in the background once it runs; do this only with files that your own node wrote and that nobody else could change"
         );
     }
     let mut memory = crate::shell::digest::memory();
@@ -248,6 +250,8 @@ pub(super) fn take(
     growing.settle(&mut memory)?;
     let there = blocks.skip(growing)?;
     let before = growing.ledger.height();
+    let known = Checked::load(&growing.store, before)?;
+    let mut checked = Checked::below_trusted(known, before);
     let bar = blocks.bar(tell);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = cores.min(WORKERS_MAX);
@@ -273,6 +277,7 @@ pub(super) fn take(
             Err(error) => break Err(error),
         };
         let result = match digest {
+            Some(digest) if trust_digests => growing.take_trusted(&packed, digest, &mut checked),
             Some(digest) => growing.take(&packed, digest),
             None => growing.take_unknown(&packed, &mut memory),
         };
@@ -284,6 +289,9 @@ pub(super) fn take(
     };
     if is_top_trusted {
         growing.settle(&mut memory)?;
+        // Blocks may have gone by that.
+        checked.clamp(growing.ledger.height());
+        growing.store.apply(&checked.batch())?;
     }
     growing.store.flush()?;
     bar.finish_and_clear();

@@ -57,7 +57,8 @@ pub struct Args {
     #[arg(long, value_name = "PART,…", value_delimiter = ',')]
     skip: Vec<Part>,
     /// Believe that each block of the stores has the digest which the next one names, and compute
-    /// that of the highest alone: no proof of work is checked.
+    /// that of the highest alone: no proof of work is checked before the node runs, which computes
+    /// the others in the background.
     #[arg(long)]
     trust_digests: bool,
     /// Put the keys in the place of others that are there, which are kept as NAME.old.

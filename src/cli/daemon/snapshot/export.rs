@@ -76,7 +76,7 @@ pub(super) fn run(
     let verified = facts["verifiedHeight"].as_u64();
     if let Some(verified) = verified.filter(|verified| *verified < manifest.height) {
         eprintln!(
-            "bitmarkd: WARNING: this node came from a snapshot itself and has checked its digests up to block {verified} of {}: do not vouch for this one yet",
+            "bitmarkd: WARNING: the digests of this node's blocks came from elsewhere, and it has checked them up to block {verified} of {}: do not vouch for this one yet",
             manifest.height
         );
     }
