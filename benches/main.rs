@@ -6,6 +6,7 @@
 //! reference's programs.
 
 mod bare;
+mod beside;
 mod block;
 mod digest;
 mod echo;
@@ -50,6 +51,7 @@ const MEASURES: &[Measure] = &[
     ("growth", growth::run),
     ("old-digest", old_digest::run),
     ("requests", requests::run),
+    ("beside", beside::run),
     ("issues", issues::run),
     ("intake-growth", issues::run_growth),
     ("memory", issues::run_memory),
