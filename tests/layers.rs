@@ -106,6 +106,18 @@ fn only_the_codec_names_bincode_and_only_the_store_names_sled() {
     }
 }
 
+#[test]
+fn tests_let_time_pass_in_one_place_alone() {
+    // The second is the pace of a load over an hour, which runs on demand.
+    let allowed = ["tests/shared/waiting.rs", "tests/interop/load.rs"];
+    let found: Vec<String> = offences("tests", &["::sleep(", "sleep_until("])
+        .into_iter()
+        .filter(|line| !allowed.iter().any(|file| line.contains(file)))
+        .filter(|line| !line.contains("tests/layers.rs"))
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// Every name in backquotes of the last column of a table's rows.
 fn named_tests(page: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);

@@ -44,11 +44,11 @@ impl Client {
         protocols: &[&[u8]],
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> std::io::Result<Self> {
-        Self::connect(address, protocols, versions, Duration::ZERO)
+        Self::connect(address, protocols, versions, || {})
     }
 
-    /// From so far away: each flight of the handshake takes so long.
-    pub fn slow(address: SocketAddr, flight: Duration) -> std::io::Result<Self> {
+    /// From far away: all of `flight` happens while a flight of the handshake is on its way.
+    pub fn slow(address: SocketAddr, flight: impl FnMut()) -> std::io::Result<Self> {
         Self::connect(address, &[], rustls::ALL_VERSIONS, flight)
     }
 
@@ -56,7 +56,7 @@ impl Client {
         address: SocketAddr,
         protocols: &[&[u8]],
         versions: &[&'static rustls::SupportedProtocolVersion],
-        flight: Duration,
+        mut flight: impl FnMut(),
     ) -> std::io::Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
@@ -70,7 +70,7 @@ impl Client {
         let mut stream = StreamOwned::new(session, tcp(address));
         while stream.conn.is_handshaking() {
             if stream.conn.wants_write() {
-                std::thread::sleep(flight);
+                flight();
                 stream.conn.write_tls(&mut stream.sock)?;
             } else if stream.conn.read_tls(&mut stream.sock)? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
@@ -80,7 +80,7 @@ impl Client {
             }
         }
         while stream.conn.wants_write() {
-            std::thread::sleep(flight);
+            flight();
             stream.conn.write_tls(&mut stream.sock)?;
         }
         Ok(Self {

@@ -1,5 +1,9 @@
 //! A service on a thread of its own, and the stand-in behind it.
 
+#[path = "../shared/waiting.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::BufRead as _;
@@ -7,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bitmarkd::shell::counters::{Requests, ServiceCounts};
 use bitmarkd::shell::files::certificate::Certificate;
@@ -22,11 +26,9 @@ use super::speaker::{Client, PATIENCE, tcp};
 
 /// Waits until it holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < until, "it never came to this: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    // The services only count, they tell nobody.
+    let pause = Duration::from_millis(2);
+    waiting::eventually(what, PATIENCE, pause, || holds().then_some(()));
 }
 
 /// Makes a reply of a request.

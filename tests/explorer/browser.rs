@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bitmarkd::core::title;
 use fantoccini::elements::Element;
@@ -17,6 +17,7 @@ use sha3::{Digest as _, Sha3_512};
 use crate::http::get;
 use crate::served::{HANGS, NAMES, Served};
 use crate::stage::Stage;
+use crate::stage::waiting::Looking;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const TAB: &str = "\u{e004}";
@@ -142,16 +143,16 @@ impl Page {
 
     /// Waits until an expression is true.
     async fn until(&self, what: &str, expression: &str) {
-        let end = Instant::now() + PATIENCE;
+        // Between two looks: what is drawn when tells nobody outside of the page.
+        let looking = Looking::begin(PATIENCE, Duration::from_millis(50));
         while self.run(&format!("return Boolean({expression})")).await != true {
-            if Instant::now() >= end {
+            if !looking.again_among_others().await {
                 let text = self.run("return document.body.innerText").await;
                 panic!(
                     "{what}: {expression}\n{}",
                     text.as_str().unwrap_or_default()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

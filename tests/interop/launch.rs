@@ -1,11 +1,18 @@
 //! Processes that end with the test, and the free ports of services that tests play themselves.
 
+#[path = "../shared/waiting.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod waiting;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Between two looks at a network of processes.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A process that ends with the test; what it prints is in a file.
 #[derive(Debug)]
@@ -65,19 +72,8 @@ impl Drop for Process {
 }
 
 /// Asks again and again until the answer is the one wanted.
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            begin.elapsed() < limit,
-            "{what} did not come about in {limit:?}"
-        );
-        // Processes have no event to wait on: they are asked.
-        std::thread::sleep(Duration::from_millis(200));
-    }
+pub fn eventually<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    waiting::eventually(what, limit, PAUSE, look)
 }
 
 /// Tells what was seen, with the time, for the table.

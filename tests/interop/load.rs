@@ -202,7 +202,7 @@ fn row_10_an_hour_of_mixed_load_hurts_no_node_of_the_reference() {
         }
         load.stage.expect_alive();
         load.step();
-        // The pace of the load.
+        // The pace of the load, over an hour: nothing is waited for.
         std::thread::sleep(Duration::from_millis(load.random.gen_range(100..1500)));
         if window.begin.elapsed() > WINDOW {
             window.close(&load.stage);

@@ -1,6 +1,10 @@
 //! Nodes, miners and clients as processes on loopback, for the tests beside this file. Everything
 //! ends with the stage.
 
+#[path = "../shared/waiting.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+pub mod waiting;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,6 +22,8 @@ use tempfile::TempDir;
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a process.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A process that ends with the test.
 #[derive(Debug)]
@@ -49,16 +55,8 @@ pub struct Stage {
 }
 
 /// Asks again and again until the answer is the one wanted.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "{what} did not come about");
-        // Processes have no event to wait on: they are asked.
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    waiting::eventually(what, PATIENCE, PAUSE, look)
 }
 
 fn now() -> u64 {

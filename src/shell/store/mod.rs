@@ -480,6 +480,7 @@ mod tests {
         let path = folder.path().join("store");
         let held = Store::open(&path, CACHE_BYTES).unwrap();
         let closing = std::thread::spawn(move || {
+            // Nothing tells when somebody waits for the lock: most of this time the other one does.
             std::thread::sleep(LOCK_WAIT / 4);
             drop(held);
         });
