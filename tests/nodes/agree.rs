@@ -8,26 +8,8 @@ use crate::stage::Stage;
 fn two_halves_that_mined_apart_agree_and_the_losing_sides_records_come_back() {
     let mut stage = Stage::new("devnet", 4);
     // Each half knows itself alone, and one neighbour is enough for it.
-    for (index, node) in stage.nodes.iter().enumerate() {
-        let other = &stage.nodes[index ^ 1].plan;
-        let entry = format!(
-            "\n[[peering.connect]]\npublic_key = \"{}\"\naddress = \"127.0.0.1:{}\"\n",
-            other.key(),
-            other.peer4
-        );
-        std::fs::remove_file(node.plan.directory.join("peers.json")).unwrap();
-        node.configure(|text| {
-            text.replace(
-                "[timing]\n",
-                "[timing]\nminimum_upstreams = 1\nannounce_initial_ms = 3600000\n",
-            )
-            .replace("announce_initial_ms = 1000\n", "")
-            .replace("\n[publishing]", &format!("{entry}\n[publishing]"))
-            .replace(
-                "private_key = \"peer.private\"\nprefer",
-                "private_key = \"peer.private\"\ndynamic_connections = false\nprefer",
-            )
-        });
+    for index in 0..4 {
+        stage.know_alone(index, index ^ 1);
     }
     for node in &mut stage.nodes {
         node.start();

@@ -1,6 +1,7 @@
 //! Whole nodes over real sockets: one file a promise to the user.
 
 mod agree;
+mod branch;
 mod carriers;
 mod catch_up;
 mod confirm;

@@ -1,16 +1,23 @@
 //! A snapshot of a running node is a backup that restores, and a new node that serves at once.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bitmarkd::core::chain::DEVNET;
+use bitmarkd::core::id::BlockDigest;
 use bitmarkd::core::ledger::Ledger;
 use bitmarkd::core::ledger::read;
 use bitmarkd::core::snapshot::{Manifest, POOLS, UNDO_BLOCKS, Writer, read_whole};
 use bitmarkd::core::state::{Batch, MemoryStore, Pool, View as _};
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
 
-use crate::stage::{Asker, Stage, TestNode, eventually};
+use crate::branch::{digest_of, file_of, grown, height_of};
+use crate::stage::{Asker, PATIENCE, Stage, TestNode, eventually};
 
 fn run(node: &TestNode, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
@@ -53,16 +60,37 @@ fn read_file(file: &Path) -> (Manifest, MemoryStore) {
     (manifest, store)
 }
 
+/// The pools of a snapshot as the store of a stopped node has them.
+fn stored(node: &TestNode) -> MemoryStore {
+    let store = Store::open(&store_of(node), CACHE_BYTES).unwrap().store;
+    let mut batch = Batch::new();
+    for pool in POOLS {
+        for (key, value) in store.scan(pool, &[], &[], usize::MAX).unwrap() {
+            batch.put(pool, key, value);
+        }
+    }
+    let mut all = MemoryStore::new();
+    all.apply(&batch);
+    all
+}
+
 /// What a node with these blocks has at this height: by the rules alone, one block after the other.
 fn built(blocks: &dyn bitmarkd::core::state::View, height: u64) -> MemoryStore {
+    built_of((2..=height).map(|number| {
+        let packed = read::block(blocks, number).unwrap().unwrap();
+        (packed, read::digest(blocks, number).unwrap().unwrap())
+    }))
+}
+
+/// What a snapshot of these blocks holds, which begin with block 2.
+fn built_of(blocks: impl Iterator<Item = (Vec<u8>, BlockDigest)>) -> MemoryStore {
     let mut store = MemoryStore::new();
     let mut ledger = Ledger::empty(&DEVNET);
-    for number in 2..=height {
-        let packed = read::block(blocks, number).unwrap().unwrap();
-        let digest = read::digest(blocks, number).unwrap().unwrap();
+    for (packed, digest) in blocks {
         let applied = ledger.apply(&store, &packed, digest, u64::MAX / 2).unwrap();
         store.apply(&applied.batch);
     }
+    let height = ledger.height();
     let mut gone = Batch::new();
     for number in 0..=height.saturating_sub(UNDO_BLOCKS) {
         gone.delete(Pool::Undo, number.to_be_bytes());
@@ -160,17 +188,7 @@ fn a_snapshot_of_a_running_node_restores_serves_at_once_and_is_checked() {
     stage.wait_agreement(height + 1);
     let store = |stage: &mut Stage, index: usize| {
         stage.nodes[index].stop();
-        let store = Store::open(&store_of(&stage.nodes[index]), CACHE_BYTES);
-        let store = store.unwrap().store;
-        let mut batch = Batch::new();
-        for pool in POOLS {
-            for (key, value) in store.scan(pool, &[], &[], usize::MAX).unwrap() {
-                batch.put(pool, key, value);
-            }
-        }
-        let mut all = MemoryStore::new();
-        all.apply(&batch);
-        all
+        stored(&stage.nodes[index])
     };
     assert!(store(&mut stage, 3) == store(&mut stage, 0));
 }
@@ -244,5 +262,163 @@ fn a_false_digest_is_named_dropped_with_all_above_it_and_fetched_from_the_peers(
             let (ours, again) = (std::fs::read(&ours).ok()?, std::fs::read(&again).ok()?);
             (ours == again).then_some(())
         });
+    }
+}
+
+/// A control socket before that of a node, which hands the answer on and stops in the middle.
+struct Holding {
+    socket: PathBuf,
+    begun: Receiver<()>,
+    go_on: Sender<()>,
+    thread: JoinHandle<u64>,
+}
+
+/// What is handed on at a time.
+const PART: usize = 16 << 10;
+/// A node lets a client go that reads nothing for half a minute.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+impl Holding {
+    fn before(node: &TestNode, socket: PathBuf) -> Self {
+        let listener = UnixListener::bind(&socket).unwrap();
+        let behind = node.plan.directory.join("control.socket");
+        let (tell, begun) = channel();
+        let (go_on, told) = channel();
+        let thread = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut node = UnixStream::connect(behind).unwrap();
+            // A question is one line; that of an export is short.
+            let mut question = vec![0; 1 << 10];
+            let length = client.read(&mut question).unwrap();
+            assert!(question[..length].ends_with(b"\n"));
+            node.write_all(&question[..length]).unwrap();
+            let mut part = vec![0; PART];
+            let mut hand_on = || {
+                let length = node.read(&mut part).unwrap();
+                client.write_all(&part[..length]).unwrap();
+                length as u64
+            };
+            assert!(hand_on() > 0);
+            tell.send(()).unwrap();
+            while told.recv_timeout(SIGN_OF_LIFE).is_err() {
+                hand_on();
+            }
+            let mut rest = 0;
+            let mut end = Vec::new();
+            while !end.ends_with(END) {
+                let length = node.read(&mut part).unwrap();
+                assert!(length > 0, "a line ends it");
+                client.write_all(&part[..length]).unwrap();
+                rest += length as u64;
+                end.extend_from_slice(&part[..length]);
+                end.drain(..end.len().saturating_sub(END.len()));
+            }
+            rest
+        });
+        Self {
+            socket,
+            begun,
+            go_on,
+            thread,
+        }
+    }
+}
+
+/// How a long answer ends that is whole.
+const END: &[u8] = b"\0\0\0\0{\"result\":null}\n";
+
+/// More than the node and the system hold of a file that is on its way: a chunk and a socket's buffer.
+const UNREAD: u64 = 2 << 20;
+
+/// Gives a node that does not run this chain instead of what it has.
+fn give(node: &TestNode, chain: &[Vec<u8>]) {
+    let _ = std::fs::remove_dir_all(store_of(node));
+    let file = node.plan.directory.join("saved");
+    std::fs::write(&file, file_of(chain)).unwrap();
+    done(node, &["load-blocks", file.to_str().unwrap()]);
+}
+
+#[test]
+fn an_export_during_a_fork_is_of_one_chain_that_the_node_had_and_restores_it() {
+    let common = grown(&[], "common", 10, 200);
+    let ours = grown(&common, "ours", 2, 3);
+    let theirs = grown(&common, "theirs", 4, 3);
+    let mut stage = Stage::new("devnet", 3);
+    stage.know_alone(0, 1);
+    stage.know_alone(1, 0);
+    give(&stage.nodes[0], &ours);
+    give(&stage.nodes[1], &theirs);
+    stage.nodes[0].start();
+    stage.nodes[0].wait_status("its own branch", |s| s["height"] == height_of(&ours));
+
+    // The other branch comes when the export has begun, and is there before it goes on.
+    let holding = Holding::before(&stage.nodes[0], stage.folder().join("held.socket"));
+    let during = stage.folder().join("during");
+    let mut exporting = Command::new(env!("CARGO_BIN_EXE_bitmarkd"))
+        .arg("--config-file")
+        .arg(stage.nodes[0].config())
+        .args(["snapshot", "export"])
+        .arg(&during)
+        .arg("--socket")
+        .arg(&holding.socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    holding.begun.recv_timeout(PATIENCE).unwrap();
+    stage.nodes[1].start();
+    stage.nodes[0].wait_status("the longer branch", |s| s["height"] == height_of(&theirs));
+    assert!(!during.exists());
+    holding.go_on.send(()).unwrap();
+    assert!(exporting.wait().unwrap().success());
+    let rest = holding.thread.join().unwrap();
+    assert!(rest > UNREAD, "{rest} bytes were not read yet");
+    let mut files = vec![(during, height_of(&ours))];
+    let after = stage.folder().join("after");
+    export(&stage.nodes[0], &after);
+    files.push((after, height_of(&theirs)));
+
+    // Once more without holding anything: one after the other until the branch is there.
+    stage.nodes[0].stop();
+    give(&stage.nodes[0], &ours);
+    stage.nodes[0].start();
+    stage.nodes[0].wait_status("an answer", |_| true);
+    let mut number = 0;
+    eventually("the longer branch again", || {
+        let is_there = stage.nodes[0].height() == height_of(&theirs);
+        number += 1;
+        let file = stage.folder().join(format!("some-{number}"));
+        export(&stage.nodes[0], &file);
+        let (manifest, _) = read_file(&file);
+        files.push((file, manifest.height));
+        is_there.then_some(())
+    });
+    stage.nodes[0].stop();
+    stage.nodes[1].stop();
+
+    let mut seen = Vec::new();
+    for (file, height) in files {
+        let (manifest, found) = read_file(&file);
+        assert_eq!(manifest.height, height, "{}", file.display());
+        // The hash is that of everything in it: most of them are the same file again.
+        if seen.contains(&manifest.hash()) {
+            continue;
+        }
+        seen.push(manifest.hash());
+        let blocks = [&ours, &theirs].into_iter().find_map(|chain| {
+            let blocks = chain.get(..usize::try_from(height - 1).unwrap())?;
+            let is_of_it = digest_of(blocks.last()?) == manifest.digest;
+            is_of_it.then_some(blocks)
+        });
+        let blocks = blocks.expect("a chain that the node had").iter();
+        let expected = built_of(blocks.map(|block| (block.clone(), digest_of(block))));
+        assert!(found == expected, "{}", file.display());
+        let text = done(
+            &stage.nodes[2],
+            &["snapshot", "verify", file.to_str().unwrap()],
+        );
+        assert!(text.contains(&manifest.hash().to_string()), "{text}");
+        let _ = std::fs::remove_dir_all(store_of(&stage.nodes[2]));
+        import(&stage.nodes[2], &file, &manifest);
+        assert!(stored(&stage.nodes[2]) == expected, "{}", file.display());
     }
 }

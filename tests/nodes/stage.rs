@@ -98,6 +98,29 @@ impl Stage {
         stage
     }
 
+    /// A node that is not started yet knows this other one and nobody else, and needs no more.
+    pub fn know_alone(&self, index: usize, other: usize) {
+        let (node, other) = (&self.nodes[index], &self.nodes[other].plan);
+        let entry = format!(
+            "\n[[peering.connect]]\npublic_key = \"{}\"\naddress = \"127.0.0.1:{}\"\n",
+            other.key(),
+            other.peer4
+        );
+        std::fs::remove_file(node.plan.directory.join("peers.json")).unwrap();
+        node.configure(|text| {
+            text.replace(
+                "[timing]\n",
+                "[timing]\nminimum_upstreams = 1\nannounce_initial_ms = 3600000\n",
+            )
+            .replace("announce_initial_ms = 1000\n", "")
+            .replace("\n[publishing]", &format!("{entry}\n[publishing]"))
+            .replace(
+                "private_key = \"peer.private\"\nprefer",
+                "private_key = \"peer.private\"\ndynamic_connections = false\nprefer",
+            )
+        });
+    }
+
     /// Nodes that are started and Normal.
     pub fn normal(chain: &'static str, count: usize) -> Self {
         let mut stage = Self::new(chain, count);
