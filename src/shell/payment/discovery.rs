@@ -18,7 +18,7 @@ use super::{Backoff, Sink, Trouble, now};
 use crate::core::currency::Currency;
 use crate::core::reservoir::{SeenPayment, detection};
 use crate::shell::counters::Health;
-use crate::shell::zmq::monitor::{Event, Monitor};
+use crate::shell::zmq::monitor::{Event, Watched};
 use crate::shell::zmq::receive::{self, Received, Sent};
 use crate::shell::zmq::signal::{Signal, Waker};
 use crate::shell::zmq::{Context, SocketError, options, poll};
@@ -84,8 +84,7 @@ pub type Healths = BTreeMap<Currency, Health>;
 
 /// A question that waits for its answer.
 struct Asking {
-    socket: zmq::Socket,
-    monitor: Monitor,
+    line: Watched,
     currency: Currency,
     /// Hands were shaken.
     is_connected: bool,
@@ -93,27 +92,15 @@ struct Asking {
     ends: Instant,
 }
 
-/// What hears the publisher.
-struct Line {
-    monitor: Monitor,
-    subscriber: zmq::Socket,
-}
-
-impl Line {
-    /// Dials, under the number of a socket that no other has.
-    fn open(context: &Context, setup: &Setup, number: u64) -> Result<Self, SocketError> {
-        let (subscriber, monitor) = dial(
-            context,
-            zmq::SocketType::SUB,
-            setup,
-            &setup.publisher,
-            number,
-        )?;
-        Ok(Self {
-            monitor,
-            subscriber,
-        })
-    }
+/// Dials what hears the publisher, under the number of a socket that no other has.
+fn subscribe(context: &Context, setup: &Setup, number: u64) -> Result<Watched, SocketError> {
+    dial(
+        context,
+        zmq::SocketType::SUB,
+        setup,
+        &setup.publisher,
+        number,
+    )
 }
 
 fn dial(
@@ -122,23 +109,23 @@ fn dial(
     setup: &Setup,
     address: &SocketAddr,
     number: u64,
-) -> Result<(zmq::Socket, Monitor), SocketError> {
+) -> Result<Watched, SocketError> {
     let socket = options::plain(context, kind, address)?;
     if kind == zmq::SocketType::REQ {
         socket.set_maxmsgsize(i64::try_from(setup.answer_bytes).unwrap_or(i64::MAX))?;
     }
-    let monitor = Monitor::of(context, &socket, &format!("payment-discovery-{number}"))?;
+    let watched = Watched::new(context, socket, &format!("payment-discovery-{number}"))?;
     let endpoint = options::endpoint(address);
-    socket
-        .connect(&endpoint)
-        .map_err(|e| SocketError::Address(endpoint, e))?;
-    Ok((socket, monitor))
+    let connected = watched.socket().connect(&endpoint);
+    connected.map_err(|e| SocketError::Address(endpoint, e))?;
+    Ok(watched)
 }
 
 struct Loop {
     context: Context,
     setup: Setup,
-    line: Line,
+    /// What hears the publisher.
+    line: Watched,
     /// Sockets dialled so far.
     dialled: u64,
     /// Since when the publisher's connection stands.
@@ -167,7 +154,7 @@ impl Watcher {
     /// What the library or the system refuses.
     pub fn start(context: &Context, setup: Setup, sink: Sink) -> Result<Self, SocketError> {
         let (waker, signal) = Signal::pair(context, "payment-discovery-signal")?;
-        let line = Line::open(context, &setup, 0)?;
+        let line = subscribe(context, &setup, 0)?;
         let mut renewal = Backoff::new(setup.renew, setup.renew_max);
         let (stop, stopped) = bounded(0);
         let coins = Currency::PAYABLE.into_iter();
@@ -242,8 +229,8 @@ impl Loop {
     fn wait(&self) -> Result<(), SocketError> {
         let mut items = vec![
             self.signal.poll_item(),
-            self.line.monitor.poll_item(),
-            self.line.subscriber.as_poll_item(zmq::POLLIN),
+            self.line.poll_item(),
+            self.line.socket().as_poll_item(zmq::POLLIN),
         ];
         let mut until = None;
         if let Some(asking) = &self.asking {
@@ -252,8 +239,8 @@ impl Loop {
             } else {
                 zmq::POLLOUT
             };
-            items.push(asking.socket.as_poll_item(events));
-            items.push(asking.monitor.poll_item());
+            items.push(asking.line.socket().as_poll_item(events));
+            items.push(asking.line.poll_item());
             until = Some(asking.ends);
         } else if !self.due.is_empty() {
             until = Some(self.not_before);
@@ -273,7 +260,7 @@ impl Loop {
 
     /// Each time the connection stands, the past is asked about: what was missed meanwhile.
     fn connections(&mut self) {
-        for event in self.line.monitor.events() {
+        for event in self.line.events() {
             match event {
                 Event::Connected => {
                     self.is_greeting = true;
@@ -328,7 +315,7 @@ impl Loop {
         self.renew_at = Instant::now() + self.renewal.pause();
         self.is_greeting = false;
         let number = self.next_number();
-        match Line::open(&self.context, &self.setup, number) {
+        match subscribe(&self.context, &self.setup, number) {
             Ok(line) => self.line = line,
             Err(e) => self.trouble.failed(e),
         }
@@ -342,7 +329,7 @@ impl Loop {
 
     fn hear(&mut self) -> Result<(), SocketError> {
         for _ in 0..TURN {
-            let Some(received) = receive::message(&self.line.subscriber)? else {
+            let Some(received) = receive::message(self.line.socket())? else {
                 break;
             };
             if received.over_bytes {
@@ -371,11 +358,11 @@ impl Loop {
         };
         if !asking.is_sent {
             let question = detection::discovery_request(asking.currency, now());
-            asking.is_sent = receive::send(&asking.socket, &question)? == Sent::Done;
+            asking.is_sent = receive::send(asking.line.socket(), &question)? == Sent::Done;
         }
         // Before the answer is looked for: what came before the end counts.
         let end = asking.end(&self.setup);
-        let answer = match receive::message_within(&asking.socket, self.setup.answer_bytes) {
+        let answer = match receive::message_within(asking.line.socket(), self.setup.answer_bytes) {
             Ok(answer) => answer,
             // Nothing was asked yet.
             Err(zmq::Error::EFSM) => None,
@@ -438,10 +425,9 @@ impl Loop {
         let number = self.next_number();
         let (kind, address) = (zmq::SocketType::REQ, self.setup.replier);
         match dial(&self.context, kind, &self.setup, &address, number) {
-            Ok((socket, monitor)) => {
+            Ok(line) => {
                 self.asking = Some(Asking {
-                    socket,
-                    monitor,
+                    line,
                     currency,
                     is_connected: false,
                     is_sent: false,
@@ -457,7 +443,7 @@ impl Asking {
     /// Why there will be no answer any more, once that is known.
     fn end(&mut self, setup: &Setup) -> Option<String> {
         let address = setup.replier;
-        for event in self.monitor.events() {
+        for event in self.line.events() {
             match event {
                 Event::HandshakeSucceeded => self.is_connected = true,
                 Event::HandshakeFailed | Event::Disconnected => {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::monitor::{Event as ConnectionEvent, Monitor};
+use super::monitor::{Event as ConnectionEvent, Watched};
 use super::receive::{Received, Sent};
 use super::signal::{Signal, Waker};
 use super::{Context, Frames, SocketError, options, poll, receive};
@@ -102,15 +102,36 @@ pub struct Publishing<'a> {
     pub addresses: &'a [SocketAddr],
 }
 
+/// A socket that was dialled.
+enum Line {
+    Requests(zmq::Socket),
+    Subscription(Watched),
+}
+
+impl Line {
+    const fn socket(&self) -> &zmq::Socket {
+        match self {
+            Self::Requests(socket) => socket,
+            Self::Subscription(watched) => watched.socket(),
+        }
+    }
+
+    /// What tells of its connection.
+    const fn watched(&self) -> Option<&Watched> {
+        match self {
+            Self::Requests(_) => None,
+            Self::Subscription(watched) => Some(watched),
+        }
+    }
+}
+
 struct Dialled {
-    socket: zmq::Socket,
-    monitor: Option<Monitor>,
+    line: Line,
     /// Requests that have not gone out.
     waiting: VecDeque<Frames>,
     /// The number of the next request, and those of the requests that are not answered.
     next: u32,
     open: VecDeque<u32>,
-    is_subscription: bool,
     bytes: Flow,
 }
 
@@ -131,7 +152,7 @@ impl Dialled {
             let number = self.next;
             let mut message = vec![number.to_be_bytes().to_vec(), Vec::new()];
             message.extend_from_slice(&frames);
-            match receive::send(&self.socket, &message)? {
+            match receive::send(self.line.socket(), &message)? {
                 Sent::Done => {
                     self.bytes.send(frames.iter().map(Vec::len).sum());
                     self.next = number.wrapping_add(1);
@@ -151,7 +172,7 @@ impl Dialled {
     /// sent first and is not answered; nothing where that is another. A reply that was not kept whole
     /// is a fault: its question has no other.
     fn content(&mut self, mut received: Received) -> Option<Result<Frames, String>> {
-        if self.is_subscription {
+        if self.line.watched().is_some() {
             self.bytes.receive(received.bytes);
         } else {
             let [number, empty, ..] = received.frames.as_slice() else {
@@ -281,18 +302,17 @@ impl Loop {
                 } else {
                     zmq::POLLIN
                 };
-                items.push(dialled.socket.as_poll_item(out));
-                if let Some(monitor) = &dialled.monitor {
-                    items.push(monitor.poll_item());
-                }
-                ids.push((*id, dialled.monitor.is_some()));
+                items.push(dialled.line.socket().as_poll_item(out));
+                let watched = dialled.line.watched();
+                items.extend(watched.map(Watched::poll_item));
+                ids.push((*id, watched.is_some()));
             }
             poll(&mut items, TICK_MS)?;
             let mut states = items.iter().skip(1);
             ids.into_iter()
-                .map(|(id, monitored)| {
+                .map(|(id, is_watched)| {
                     let socket = states.next();
-                    let event = monitored.then(|| states.next()).flatten();
+                    let event = is_watched.then(|| states.next()).flatten();
                     (
                         id,
                         socket.is_some_and(zmq::PollItem::is_readable),
@@ -320,8 +340,8 @@ impl Loop {
         let Some(dialled) = self.dialled.get_mut(&id) else {
             return;
         };
-        if event && let Some(monitor) = &dialled.monitor {
-            for event in monitor.events() {
+        if event && let Some(watched) = dialled.line.watched() {
+            for event in watched.events() {
                 if event == ConnectionEvent::HandshakeSucceeded {
                     news(News::Connected(id));
                 }
@@ -329,7 +349,7 @@ impl Loop {
         }
         if readable {
             for _ in 0..TURN {
-                match receive::message(&dialled.socket) {
+                match receive::message(dialled.line.socket()) {
                     Ok(Some(received)) => match dialled.content(received) {
                         Some(Ok(frames)) => news(News::Received(id, frames)),
                         Some(Err(why)) => news(News::Failed(id, why)),
@@ -398,25 +418,23 @@ impl Loop {
     ) {
         let opened = || -> Result<Dialled, SocketError> {
             let socket = options::client(&self.context, kind, &self.key, key, address)?;
-            let (monitor, bytes) = match kind {
+            let (line, bytes) = match kind {
                 zmq::SocketType::SUB => {
                     let name = format!("subscriber-{id}-monitor-signal");
-                    let monitor = Monitor::of(&self.context, &socket, &name)?;
-                    (Some(monitor), &self.bytes.subscriptions)
+                    let watched = Watched::new(&self.context, socket, &name)?;
+                    (Line::Subscription(watched), &self.bytes.subscriptions)
                 }
-                _ => (None, &self.bytes.requests),
+                _ => (Line::Requests(socket), &self.bytes.requests),
             };
             let endpoint = options::endpoint(address);
-            socket
+            line.socket()
                 .connect(&endpoint)
                 .map_err(|e| SocketError::Address(endpoint, e))?;
             Ok(Dialled {
-                socket,
-                monitor,
+                line,
                 waiting: VecDeque::new(),
                 next: 0,
                 open: VecDeque::new(),
-                is_subscription: kind == zmq::SocketType::SUB,
                 bytes: bytes.clone(),
             })
         };

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::descriptors::Descriptors;
-use super::monitor::{Count, Event, Monitor};
+use super::monitor::{Count, Event, Watched};
 use super::options::{self, Family};
 use super::receive::{self, Received, Sent};
 use super::signal::{Signal, Waker};
@@ -189,7 +189,7 @@ pub struct Binding<'a> {
 /// Sockets that are bound and wait for their service.
 pub struct Bound {
     name: String,
-    sockets: Vec<(zmq::Socket, Monitor)>,
+    sockets: Vec<Watched>,
     signal: Signal,
     /// Wakes the loop.
     pub waker: Waker,
@@ -224,9 +224,9 @@ impl Bound {
             let socket = options::server(context, kind, binding.key, binding.zap_domain, family)?;
             let number = if family == Family::V4 { 4 } else { 6 };
             let name = format!("{}-ipv{number}-monitor-signal", binding.name);
-            let monitor = Monitor::of(context, &socket, &name)?;
-            bound.extend(options::bind(&socket, &addresses)?);
-            sockets.push((socket, monitor));
+            let watched = Watched::new(context, socket, &name)?;
+            bound.extend(options::bind(watched.socket(), &addresses)?);
+            sockets.push(watched);
         }
         Ok(Self {
             name: binding.name.to_owned(),
@@ -290,9 +290,9 @@ impl Bound {
     ) -> Result<(), SocketError> {
         service.woken();
         self.send_replies(service, backlog, pass);
-        for (index, (socket, _)) in self.sockets.iter().enumerate() {
+        for (index, watched) in self.sockets.iter().enumerate() {
             if pass.is_open(index) {
-                self.receive(index, socket, service, backlog, pass)?;
+                self.receive(index, watched.socket(), service, backlog, pass)?;
             }
         }
         pass.count += 1;
@@ -334,8 +334,8 @@ impl Bound {
     /// What tells that a socket has something: the signal first, then each socket and its monitor.
     fn descriptors(&self) -> Result<Descriptors, SocketError> {
         let mut all = vec![self.signal.fd()?];
-        for (socket, monitor) in &self.sockets {
-            all.extend([socket.get_fd()?, monitor.fd()?]);
+        for watched in &self.sockets {
+            all.extend([watched.socket().get_fd()?, watched.fd()?]);
         }
         Ok(Descriptors::new(&all)?)
     }
@@ -376,8 +376,8 @@ impl Bound {
     }
 
     fn take_events(&self, service: &mut impl Service) {
-        for (index, (_, monitor)) in self.sockets.iter().enumerate() {
-            for event in monitor.events() {
+        for (index, watched) in self.sockets.iter().enumerate() {
+            for event in watched.events() {
                 self.connections.note(event);
                 service.event(index, event);
             }
@@ -387,8 +387,8 @@ impl Bound {
     fn send_replies(&self, service: &mut impl Service, backlog: &mut Backlog, pass: &mut Pass) {
         let mut send = |index: usize, frames: &Frames| match self.sockets.get(index) {
             None => Sent::Gone,
-            Some((socket, _)) => {
-                let sent = receive::send(socket, frames).unwrap_or_else(|e| {
+            Some(watched) => {
+                let sent = receive::send(watched.socket(), frames).unwrap_or_else(|e| {
                     log::warn!("{}: a reply was not sent: {e}", self.name);
                     Sent::Gone
                 });
