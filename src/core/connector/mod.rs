@@ -174,6 +174,9 @@ struct Fetch {
     ask: u64,
     last: u64,
     waiting: BTreeMap<u64, Vec<u8>>,
+    /// The highest of our blocks that the peer is known to have: the tip that its first block followed,
+    /// or the last of its own that went in.
+    common: u64,
 }
 
 /// Why others are asked before a peer.
@@ -299,7 +302,13 @@ impl Connector {
             Input::Answered(slot, question, answer) => {
                 self.answered(now, slot, question, answer, local, out);
             }
-            Input::Applied => self.applied(now, local, out),
+            Input::Applied => {
+                if let (State::Fetching(fetch), Some((_, number))) = (&mut self.state, self.putting)
+                {
+                    fetch.common = number;
+                }
+                self.applied(now, local, out);
+            }
             Input::Refused(why) => self.refused(now, &why, local, out),
             Input::Switched => {
                 if let State::Switching { peer, .. } = self.state {
@@ -588,6 +597,7 @@ impl Connector {
                 ask: number.saturating_add(1),
                 last,
                 waiting: BTreeMap::from([(number, packed)]),
+                common: height,
             });
             self.be_patient(now, &peer.key);
             return self.go_on(local, out);
@@ -614,6 +624,14 @@ impl Connector {
         if self.putting.is_none() {
             let next = height.saturating_add(1);
             if let Some(packed) = fetch.waiting.remove(&next) {
+                let follows = Header::unpack(&packed)
+                    .is_ok_and(|(header, _)| Some(header.previous_block) == local.digest(height));
+                if !follows && fetch.common < height {
+                    // One of ours came another way, and the peer has another there: nobody's fault.
+                    self.prepared = None;
+                    self.state = State::Choosing;
+                    return;
+                }
                 self.putting = Some((fetch.peer.key, next));
                 out.push(Effect::Put(packed));
             }

@@ -436,6 +436,21 @@ fn a_block_that_came_as_news_meanwhile_blames_nobody() {
 }
 
 #[test]
+fn a_block_of_ours_that_came_meanwhile_and_is_another_than_the_peers_blames_nobody() {
+    let mut stage = proving();
+    stage.one(stage.block(2));
+    stage.one(stage.block(3));
+    // Our own miner's, while the peer's was on its way in.
+    stage.local.blocks.borrow_mut().push(7);
+    let out = stage.one(Input::Refused("previous block".to_owned()));
+    // What came behind it is not put: it is looked where the peer's chain leaves ours.
+    assert_eq!(out, [Effect::Ask(0, Question::Block(3))]);
+    stage.step(stage.block(3));
+    assert_eq!(*stage.local.blocks.borrow(), chain_of(0, 9, 9));
+    assert!(stage.machine.set_back.is_empty());
+}
+
+#[test]
 fn the_digest_of_a_block_that_waits_for_others_is_prepared() {
     let mut stage = proving();
     stage.one(stage.block(2));
