@@ -79,6 +79,9 @@ impl Engine {
     /// Up to which block every digest was computed by this node itself.
     pub(super) fn verified_height(&self) -> u64 {
         let height = self.ledger.height();
+        // Of those that are going nothing is right.
+        let going = self.check.dropping;
+        let height = going.map_or(height, |lowest| height.min(lowest.saturating_sub(1)));
         let checked = self.check.checked.filter(|checked| checked.is_open());
         checked.map_or(height, |checked| checked.verified.min(height))
     }
@@ -292,8 +295,8 @@ impl Engine {
         self.tell_mining_tip(step);
         let normal = self.connector.mode() == connector::Mode::Normal;
         self.mine(step, super::mining::Input::Normal(normal));
-        // What built on them was acknowledged and is gone: where it is right it comes again, waits for
-        // what it builds on, and is checked against that.
+        // What built on them was acknowledged and is gone: where it is right it comes again, with the next
+        // that a peer tells, waits for what it builds on, and is checked against that.
         self.ask_again_for_shared(step);
         // It was asked for above another height.
         self.blocks.begin_again();

@@ -744,3 +744,18 @@ fn whom_a_false_chain_blamed_is_listened_to_again_when_it_is_gone() {
     assert!(node.tell_digest());
     assert_eq!(node.engine.ledger().height(), 35);
 }
+
+#[test]
+fn while_a_false_chain_goes_step_by_step_what_is_known_to_be_false_is_not_told_as_verified() {
+    let store = unchecked(120, |number| asset_and_issues(number, 100));
+    let mark = Checked {
+        verified: 9,
+        until: 120,
+    };
+    let mut node = Node::new(store, Some(mark));
+    assert_eq!(node.verified(), 9);
+    assert_eq!(node.answer(|_| digest_of(9999)), Some(10));
+    assert!(node.engine.check.is_dropping() && node.engine.ledger().height() > 10);
+    // `ctl status`, `/metrics` and `snapshot export` tell this.
+    assert_eq!(node.verified(), 9);
+}
