@@ -65,25 +65,45 @@ fn pages() -> MmapMut {
     map
 }
 
+/// Has a block fetched, as the digest has it.
+fn fetch(block: &Block) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytemuck::bytes_of(block).chunks(64) {
+        #[expect(unsafe_code, reason = "prefetching takes a pointer")]
+        // SAFETY: the pointer is that of a reference; nothing is read or written.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    black_box(block);
+}
+
 /// Goes through the memory of two digests as they do, side by side, and mixes nothing: what the memory
-/// alone takes. The references are of no digest, but lie as far back as theirs.
+/// alone takes. The references are of no digest, but lie as far back as theirs, and are known one step
+/// ahead.
 fn walk(pages: &mut MmapMut) -> f64 {
     let count = argon2d::blocks(&PARAMS);
     let (one, other) = bytemuck::cast_slice_mut(pages).split_at_mut(count);
     let mut lanes: [&mut [Block]; 2] = [one, other];
     let mut random = 1_u64;
+    let mut references = [0; 2];
     rate(|| {
         for _ in 0..DIGESTS / 2 {
             for step in 0..PARAMS.passes as usize * count {
                 let (current, before) = (step % count, (step + count - 1) % count);
-                for lane in &mut lanes {
+                for (lane, next) in lanes.iter_mut().zip(&mut references) {
                     random ^= random << 13;
                     random ^= random >> 7;
                     random ^= random << 17;
                     let half_word = u64::from(random as u32);
                     let area = count / 4 * 3;
                     let back = (area as u64 * ((half_word * half_word) >> 32)) >> 32;
-                    let reference = (before + count - back as usize) % count;
+                    let reference =
+                        std::mem::replace(next, (before + count - back as usize) % count);
+                    fetch(&lane[*next]);
+                    fetch(&lane[(current + 1) % count]);
                     let words = |block: &Block| bytemuck::must_cast::<Block, [u64; 128]>(*block);
                     let (x, y) = (words(&lane[before]), words(&lane[reference]));
                     let z = words(&lane[current]);
@@ -99,7 +119,7 @@ fn walk(pages: &mut MmapMut) -> f64 {
 /// and what the memory alone gives two of them.
 fn why(table: &mut Table, memory: &mut DigestMemory) {
     let mut small = bitmarkd::shell::digest::memory();
-    let mut beside = || {
+    let mut beside = |memory: &mut DigestMemory| {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -116,9 +136,9 @@ fn why(table: &mut Table, memory: &mut DigestMemory) {
             rate
         })
     };
-    let beside: Vec<f64> = (0..ROUNDS).map(|_| beside()).collect();
-    let alone = (0..ROUNDS).map(|_| two_by_two(memory));
-    let pairs: Vec<(f64, f64)> = beside.into_iter().zip(alone).collect();
+    let pairs: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| (beside(memory), two_by_two(memory)))
+        .collect();
     table.row(
         Row::of_pairs(
             "block digest, one thread, two side by side, beside a thread that stays in its cache",

@@ -314,7 +314,13 @@ struct Harm {
     least: u64,
     /// At most so much is done between a question of another client and its answer, as a rule.
     between: u64,
+    /// At most so much is done of a hundred times ninety-nine.
+    rarely: u64,
 }
+
+/// Rounds of which one has to be good: a machine that is busy elsewhere may hold the one who asks up
+/// between an answer and his look at the count.
+const ROUNDS: usize = 4;
 
 fn others_hardly_notice(harm_of: &Harm, act: impl FnMut(&zmq::Socket) -> u64 + Send + 'static) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -325,20 +331,23 @@ fn others_hardly_notice(harm_of: &Harm, act: impl FnMut(&zmq::Socket) -> u64 + S
     let stop = Arc::new(AtomicBool::new(false));
     let done = Arc::new(AtomicU64::new(0));
     let harmful = harm(&stop, &done, &stage.nodes[0], act);
-    let is_too_little = || done.load(Ordering::SeqCst) < harm_of.least;
-    let during = beside(&asker, &done, is_too_little);
+    let is_good = (0..ROUNDS).any(|_| {
+        let begin = done.load(Ordering::SeqCst);
+        let is_too_little = || done.load(Ordering::SeqCst) - begin < harm_of.least;
+        let during = beside(&asker, &done, is_too_little);
+        let (median, p99) = (part(&during, 500), part(&during, 990));
+        println!(
+            "{}: {} in all; N: {} asked, done meanwhile: median {median}, p99 {p99}",
+            harm_of.what,
+            done.load(Ordering::SeqCst),
+            during.len(),
+        );
+        median <= harm_of.between && p99 <= harm_of.rarely
+    });
     stop.store(true, Ordering::SeqCst);
     harmful.join().unwrap();
-    println!(
-        "{}: {} in all; N: {} asked, done meanwhile: median {}, p99 {}",
-        harm_of.what,
-        done.load(Ordering::SeqCst),
-        during.len(),
-        part(&during, 500),
-        part(&during, 990),
-    );
     assert!(stage.nodes[0].memory() < 256 << 20);
-    assert!(part(&during, 500) <= harm_of.between, "{}", harm_of.what);
+    assert!(is_good, "{}", harm_of.what);
 }
 
 fn request(command: &str, parameter: &[u8]) -> Frames {
@@ -352,11 +361,12 @@ fn request(command: &str, parameter: &[u8]) -> Frames {
 
 #[test]
 fn a_flooder_is_hardly_noticed() {
-    // There is always one more of its requests that waits.
+    // There is always one more of its requests that waits; behind all of them nobody is.
     let flood = Harm {
         what: "a flooder",
         least: 50_000,
         between: 200,
+        rarely: 320,
     };
     others_hardly_notice(&flood, |socket| {
         for _ in 0..WINDOW {
@@ -378,6 +388,8 @@ fn a_client_that_reads_no_replies_is_hardly_noticed() {
         what: "a client that never reads",
         least: 100,
         between: 100,
+        // What counts is what it sends, and that goes into its own buffers in bursts.
+        rarely: u64::MAX,
     };
     others_hardly_notice(&silent, |socket| {
         let _ = socket.set_rcvhwm(1);
@@ -401,6 +413,7 @@ fn frames_of_five_megabytes_are_hardly_noticed() {
         what: "frames of 5 MB",
         least: 50,
         between: 1,
+        rarely: 4,
     };
     others_hardly_notice(&frames, move |socket| {
         answered(socket, request("transfer", &large))
@@ -414,6 +427,7 @@ fn long_names_of_other_chains_are_hardly_noticed() {
         what: "names of chains of 5 MB",
         least: 50,
         between: 1,
+        rarely: 4,
     };
     others_hardly_notice(&names, move |socket| {
         answered(socket, vec![Vec::new(), name.clone(), b"N".to_vec()])

@@ -539,14 +539,23 @@ impl Engine {
 /// he passes it on (`proto/blocks.md`, section 12), and none that breaks a rule is stored: no work, other
 /// records than those that the work is for, a false signature are none that an honest source did not see. One
 /// header with work brings any number of false blocks behind it, each of which costs as much as a good
-/// one. Only its clock may be another, and its tip; and a false chain of ours may have been the measure, so
-/// that nobody stays blamed when one is dropped.
+/// one. Only the clock and the tip of a source may be others, and what it has stored: a node of the
+/// reference that went through a fork has other indexes (section 10), and a block whose records are those
+/// of its work comes once. A false chain of ours may have been the measure, so that nobody stays blamed when
+/// one is dropped.
 const fn is_of_source(error: &BlockError) -> bool {
     let is_of_place = matches!(
         error,
         BlockError::PreviousDigest | BlockError::HeaderTimestamp
     );
+    let is_of_stores = matches!(
+        error,
+        BlockError::AlreadyExists
+            | BlockError::DoubleTransfer
+            | BlockError::LinkUnknown
+            | BlockError::InvalidOwner
+    );
     // Nor are these of the block: our store lacks something.
     let is_ours = matches!(error, BlockError::NotFound | BlockError::RingOrder { .. });
-    !is_of_place && !is_ours
+    !is_of_place && !is_of_stores && !is_ours
 }

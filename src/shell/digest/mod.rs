@@ -4,7 +4,7 @@
 //! What somebody waits for goes before what is only prepared, each in its order. A worker takes two
 //! digests of one kind at once where no other would be without: side by side they are sooner done than
 //! one after the other, but each later than alone, so that one that is waited for never takes a prepared
-//! one along. Bounds: [`QUEUE`] of each kind wait. The memory of a worker that has had nothing to do for a
+//! one along. Bounds: [`QUEUE`] of each kind are taken. The memory of a worker that has had nothing to do for a
 //! while is given back, so that an idle node is small.
 
 mod pages;
@@ -78,16 +78,20 @@ impl DigestWorkers {
         first: fn(),
     ) -> std::io::Result<Self> {
         let common = Arc::new(Common::default());
-        let mut threads = Vec::new();
+        // Dropped with those that run where there is none for a later one.
+        let mut workers = Self {
+            common,
+            threads: Vec::new(),
+        };
         for name in names {
-            let common = Arc::clone(&common);
+            let common = Arc::clone(&workers.common);
             let thread = std::thread::Builder::new().name(name).spawn(move || {
                 first();
                 common.work(params);
             })?;
-            threads.push(thread);
+            workers.threads.push(thread);
         }
-        Ok(Self { common, threads })
+        Ok(workers)
     }
 
     /// Whether all its threads run.
