@@ -1,100 +1,17 @@
 //! Commands on the store of a stopped node: saved, loaded, shown, deleted, built again.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bitmarkd::core::block::{DigestMemory, Header, digest};
 use bitmarkd::core::chain::DEVNET;
-use bitmarkd::core::currency::{Currency, Payments};
-use bitmarkd::core::id::{AssetId, BlockDigest, TxId};
-use bitmarkd::core::keys::PrivateKey;
 use bitmarkd::core::ledger::Rebuild;
-use bitmarkd::core::mining::assembly::{AssetNeed, Body, Candidate, Foundation, assemble};
-use bitmarkd::core::record::{self, AssetData, BitmarkIssue, BlockFoundation, Record};
 use bitmarkd::core::state::{Batch, Entry, Pool, View as _};
 use serde_json::Value;
 
-use crate::place::{Place, file_of, out, told};
-
-/// What follows the header of a block: its owner, an asset and an issue of it.
-fn body(number: u64) -> Body {
-    let key = PrivateKey::from_ed25519_seed(&[7; 32], true);
-    let owner = key.account().unwrap();
-    let mut payments = Payments::default();
-    for (currency, address) in [
-        (Currency::Bitcoin, "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"),
-        (Currency::Litecoin, "mmCKZS7toE69QgXNs1JZcjW6LFj8LfUbz6"),
-    ] {
-        payments.0.insert(currency, address.into());
-    }
-    let mut foundation = Record::BlockFoundation(BlockFoundation {
-        version: 1,
-        payments,
-        owner,
-        nonce: 1234,
-        signature: Vec::new(),
-    });
-    let foundation = Foundation::new(record::sign(&mut foundation, &key).unwrap());
-    let fingerprint = format!("asset of block {number}").into_bytes();
-    let asset_id = AssetId::of(&fingerprint);
-    let mut asset = Record::AssetData(AssetData {
-        name: b"asset".to_vec(),
-        fingerprint,
-        metadata: b"k\0v".to_vec(),
-        registrant: owner,
-        signature: Vec::new(),
-    });
-    let mut issue = Record::BitmarkIssue(BitmarkIssue {
-        asset_id,
-        owner,
-        nonce: number,
-        signature: Vec::new(),
-    });
-    let issue = record::sign(&mut issue, &key).unwrap();
-    let candidate = Candidate {
-        id: TxId::of(&issue),
-        packed: Arc::from(issue),
-        link: None,
-        asset: AssetNeed::Cached {
-            id: asset_id,
-            packed: Arc::from(record::sign(&mut asset, &key).unwrap()),
-        },
-    };
-    assemble(&DEVNET.rules, &foundation, &[candidate]).unwrap()
-}
+use crate::branch::{self, file_of};
+use crate::place::{Place, out, told};
 
 /// Blocks 2 up to `height`.
 fn chain_up_to(height: u64) -> Vec<Vec<u8>> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let mut memory = DigestMemory::new();
-    let mut previous_block = DEVNET.genesis_digest;
-    let mut blocks = Vec::new();
-    for number in 2..=height {
-        let body = body(number);
-        let mut header = Header {
-            version: DEVNET.rules.block_version_made,
-            transaction_count: body.transaction_count(),
-            number,
-            previous_block,
-            merkle_root: body.merkle_root,
-            timestamp: now.as_secs(),
-            difficulty: DEVNET.rules.difficulty,
-            nonce: 0,
-        };
-        previous_block = mine(&mut header, &mut memory);
-        blocks.push([&header.pack()[..], &body.foundation, &body.records].concat());
-    }
-    blocks
-}
-
-fn mine(header: &mut Header, memory: &mut DigestMemory) -> BlockDigest {
-    loop {
-        let found = digest(&DEVNET.digest, &header.pack(), memory);
-        if header.proves(&found) {
-            return found;
-        }
-        header.nonce += 1;
-    }
+    branch::chain_up_to(height, "asset of block")
 }
 
 #[test]

@@ -4,6 +4,9 @@
 use crate::place::{Place, out, told};
 
 mod blocks;
+#[path = "../shared/branch.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod branch;
 mod convert;
 mod keys;
 mod place;

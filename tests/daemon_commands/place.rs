@@ -8,6 +8,8 @@ use assert_cmd::assert::Assert;
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
 use tempfile::TempDir;
 
+use crate::branch::file_of;
+
 /// A node's folder with its configuration.
 pub struct Place(pub TempDir);
 
@@ -83,12 +85,4 @@ pub fn out(assert: &Assert) -> String {
 pub fn told(assert: Assert) -> String {
     let assert = assert.code(1);
     String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
-
-/// Blocks as `save-blocks` writes them.
-pub fn file_of(blocks: &[Vec<u8>]) -> Vec<u8> {
-    blocks
-        .iter()
-        .flat_map(|block| [&(block.len() as u64).to_be_bytes()[..], block].concat())
-        .collect()
 }

@@ -3,21 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use bitmarkd::core::block::{DigestMemory, Header, digest};
-use bitmarkd::core::chain::DEVNET;
-use bitmarkd::core::currency::{Currency, Payments};
-use bitmarkd::core::id::{AssetId, TxId};
-use bitmarkd::core::keys::PrivateKey;
-use bitmarkd::core::mining::assembly::{AssetNeed, Body, Candidate, Foundation, assemble};
-use bitmarkd::core::record::{self, AssetData, BitmarkIssue, BlockFoundation, Record};
 use bitmarkd::core::state::{Pool, View as _};
 use bitmarkd::shell::store::{CACHE_BYTES, Store};
 use rusty_leveldb::{DB, MemEnv, Options};
 use tempfile::TempDir;
+
+pub use crate::branch::{asset_and_issue, chain_up_to, file_of};
 
 /// The pools that the reference keeps in its index store.
 pub const INDEXES: [Pool; 7] = [
@@ -164,97 +158,4 @@ pub fn err(assert: &Assert) -> String {
 /// What a failing command tells; its exit status is 1.
 pub fn told(assert: Assert) -> String {
     err(&assert.code(1))
-}
-
-pub fn file_of(blocks: &[Vec<u8>]) -> Vec<u8> {
-    blocks
-        .iter()
-        .flat_map(|block| [&(block.len() as u64).to_be_bytes()[..], block].concat())
-        .collect()
-}
-
-fn key() -> PrivateKey {
-    PrivateKey::from_ed25519_seed(&[7; 32], true)
-}
-
-/// A packed asset and a packed issue of it.
-pub fn asset_and_issue(name: &str) -> (Vec<u8>, Vec<u8>) {
-    let owner = key().account().unwrap();
-    let fingerprint = name.as_bytes().to_vec();
-    let asset_id = AssetId::of(&fingerprint);
-    let mut asset = Record::AssetData(AssetData {
-        name: b"asset".to_vec(),
-        fingerprint,
-        metadata: format!("k\0{}", "v".repeat(2_000)).into_bytes(),
-        registrant: owner,
-        signature: Vec::new(),
-    });
-    let mut issue = Record::BitmarkIssue(BitmarkIssue {
-        asset_id,
-        owner,
-        nonce: 1,
-        signature: Vec::new(),
-    });
-    (
-        record::sign(&mut asset, &key()).unwrap(),
-        record::sign(&mut issue, &key()).unwrap(),
-    )
-}
-
-fn body(name: &str) -> Body {
-    let mut payments = Payments::default();
-    for (currency, address) in [
-        (Currency::Bitcoin, "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"),
-        (Currency::Litecoin, "mmCKZS7toE69QgXNs1JZcjW6LFj8LfUbz6"),
-    ] {
-        payments.0.insert(currency, address.into());
-    }
-    let mut foundation = Record::BlockFoundation(BlockFoundation {
-        version: 1,
-        payments,
-        owner: key().account().unwrap(),
-        nonce: 1234,
-        signature: Vec::new(),
-    });
-    let foundation = Foundation::new(record::sign(&mut foundation, &key()).unwrap());
-    let (asset, issue) = asset_and_issue(name);
-    let candidate = Candidate {
-        id: TxId::of(&issue),
-        packed: Arc::from(issue),
-        link: None,
-        asset: AssetNeed::Cached {
-            id: AssetId::of(name.as_bytes()),
-            packed: Arc::from(asset),
-        },
-    };
-    assemble(&DEVNET.rules, &foundation, &[candidate]).unwrap()
-}
-
-/// Blocks 2 up to `height` of `devnet`; each registers the asset `NAME N` and issues it once.
-pub fn chain_up_to(height: u64, name: &str) -> Vec<Vec<u8>> {
-    let mut memory = DigestMemory::new();
-    let mut previous_block = DEVNET.genesis_digest;
-    let mut blocks = Vec::new();
-    for number in 2..=height {
-        let body = body(&format!("{name} {number}"));
-        let mut header = Header {
-            version: DEVNET.rules.block_version_made,
-            transaction_count: body.transaction_count(),
-            number,
-            previous_block,
-            merkle_root: body.merkle_root,
-            timestamp: 1_750_000_000 + number,
-            difficulty: DEVNET.rules.difficulty,
-            nonce: 0,
-        };
-        previous_block = loop {
-            let found = digest(&DEVNET.digest, &header.pack(), &mut memory);
-            if header.proves(&found) {
-                break found;
-            }
-            header.nonce += 1;
-        };
-        blocks.push([&header.pack()[..], &body.foundation, &body.records].concat());
-    }
-    blocks
 }

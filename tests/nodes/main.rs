@@ -1,6 +1,8 @@
 //! Whole nodes over real sockets: one file a promise to the user.
 
 mod agree;
+#[path = "../shared/branch.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
 mod branch;
 mod carriers;
 mod catch_up;

@@ -1,4 +1,4 @@
-//! Branches of a chain of `devnet`, made at once and without a node.
+//! Chains of `devnet` and their branches, made at once and without a node.
 
 use std::sync::Arc;
 
@@ -17,10 +17,9 @@ fn key() -> PrivateKey {
     PrivateKey::from_ed25519_seed(&[7; 32], true)
 }
 
-/// An asset of its own, and one issue of it.
-fn candidate(name: &str) -> Candidate {
+/// A packed asset of its own, and a packed issue of it.
+pub fn asset_and_issue(name: &str) -> (Vec<u8>, Vec<u8>) {
     let owner = key().account().unwrap();
-    let id = AssetId::of(name.as_bytes());
     let mut asset = Record::AssetData(AssetData {
         name: b"asset".to_vec(),
         fingerprint: name.as_bytes().to_vec(),
@@ -29,19 +28,26 @@ fn candidate(name: &str) -> Candidate {
         signature: Vec::new(),
     });
     let mut issue = Record::BitmarkIssue(BitmarkIssue {
-        asset_id: id,
+        asset_id: AssetId::of(name.as_bytes()),
         owner,
         nonce: 1,
         signature: Vec::new(),
     });
-    let issue = record::sign(&mut issue, &key()).unwrap();
+    (
+        record::sign(&mut asset, &key()).unwrap(),
+        record::sign(&mut issue, &key()).unwrap(),
+    )
+}
+
+fn candidate(name: &str) -> Candidate {
+    let (asset, issue) = asset_and_issue(name);
     Candidate {
         id: TxId::of(&issue),
         packed: Arc::from(issue),
         link: None,
         asset: AssetNeed::Cached {
-            id,
-            packed: Arc::from(record::sign(&mut asset, &key()).unwrap()),
+            id: AssetId::of(name.as_bytes()),
+            packed: Arc::from(asset),
         },
     }
 }
@@ -62,9 +68,9 @@ fn body(name: &str, count: usize) -> Body {
         signature: Vec::new(),
     });
     let foundation = Foundation::new(record::sign(&mut foundation, &key()).unwrap());
-    let candidates: Vec<_> = (0..count)
-        .map(|at| candidate(&format!("{name} {at}")))
-        .collect();
+    let further = (1..count).map(|at| format!("{name} {at}"));
+    let names = (0..count.min(1)).map(|_| name.to_owned()).chain(further);
+    let candidates: Vec<_> = names.map(|name| candidate(&name)).collect();
     assemble(&DEVNET.rules, &foundation, &candidates).unwrap()
 }
 
@@ -105,6 +111,11 @@ pub fn grown(below: &[Vec<u8>], name: &str, blocks: usize, assets: usize) -> Vec
         chain.push([&header.pack()[..], &body.foundation, &body.records].concat());
     }
     chain
+}
+
+/// Blocks 2 up to `height`; each registers the asset `NAME N` and issues it once.
+pub fn chain_up_to(height: u64, name: &str) -> Vec<Vec<u8>> {
+    grown(&[], name, height.saturating_sub(1) as usize, 1)
 }
 
 /// The height of a chain that begins with block 2.
