@@ -15,7 +15,9 @@ use crate::core::listener::News;
 use crate::core::mining::assembly::{AssetNeed, Candidate, Foundation};
 use crate::core::mining::machine;
 use crate::core::mining::work::Work;
-use crate::core::record::{AssetData, BitmarkIssue, BlockFoundation, Record, merkle, sign};
+use crate::core::record::{
+    AssetData, BitmarkIssue, BlockFoundation, Record, merkle, samples, sign,
+};
 use crate::core::reservoir::Caps;
 use crate::core::state::MemoryStore;
 use crate::core::{connector, upstream};
@@ -385,13 +387,12 @@ fn records() -> [Vec<u8>; 3] {
     [foundation, asset, issue]
 }
 
-/// Block 2 of them.
-fn block_two() -> Vec<u8> {
-    let [foundation, asset, issue] = records();
-    let ids = [&foundation, &asset, &issue].map(|packed| TxId::of(packed));
+/// Block 2 of these records.
+fn block_of(records: &[Vec<u8>]) -> Vec<u8> {
+    let ids: Vec<TxId> = records.iter().map(|packed| TxId::of(packed)).collect();
     let header = Header {
         version: 2,
-        transaction_count: 3,
+        transaction_count: records.len() as u16,
         number: 2,
         previous_block: LOCAL.genesis_digest,
         merkle_root: merkle::root(&ids),
@@ -399,7 +400,11 @@ fn block_two() -> Vec<u8> {
         difficulty: Compact::ONE,
         nonce: 1,
     };
-    [header.pack().as_slice(), &foundation, &asset, &issue].concat()
+    [header.pack().as_slice(), &records.concat()].concat()
+}
+
+fn block_two() -> Vec<u8> {
+    block_of(&records())
 }
 
 fn junk(good: &[u8], number: u64) -> Vec<u8> {
@@ -668,4 +673,19 @@ fn a_block_that_only_came_too_late_or_too_early_blames_nobody() {
     node.engine.step(early, digest, &node.store, &mut out);
     assert_eq!(node.engine.status().height, 1);
     assert!(!node.engine.blocks.is_blamed(source, AT.mono));
+}
+
+#[test]
+fn a_block_that_follows_what_only_its_source_may_have_stored_blames_nobody() {
+    let [foundation, asset, issue] = records();
+    let unknown = samples::transfer(TxId([9; 32]), 1, 2);
+    let (mut node, socket) = Digesting::new();
+    node.news(socket, &block_of(&[foundation, asset, issue, unknown]));
+    assert!(node.digest());
+    assert_eq!(node.engine.stats.refused.values().sum::<u64>(), 1);
+    assert_eq!(node.engine.status().height, 1);
+    // Its next one is taken.
+    node.news(socket, &block_two());
+    assert!(node.digest());
+    assert_eq!(node.engine.status().height, 2);
 }
